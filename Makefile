@@ -1,0 +1,44 @@
+# One command each: `make demo` runs a federation, `make test` checks everything.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= runs/demo
+
+.PHONY: demo test check test-e2e sinusoid format clean
+
+demo: $(VENV)/.demo
+	rm -rf $(OUT)
+	$(BIN)/wardround simulate --scenario few-shot --output $(OUT)/few-shot
+	$(BIN)/wardround simulate --scenario cross-domain --output $(OUT)/cross-domain
+
+test: $(VENV)/.dev check
+
+check:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+test-e2e: $(VENV)/.ray
+	$(BIN)/pytest -m e2e
+
+sinusoid: $(VENV)/.demo
+	$(BIN)/python -m simulation.sinusoid
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV)
+
+# A stamp per set of extras: a second call does not install again.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: EXTRAS = demo
+$(VENV)/.dev: EXTRAS = demo,dev
+$(VENV)/.ray: EXTRAS = demo,dev,ray
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.ray: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[$(EXTRAS)]'
+	touch $@

@@ -1,0 +1,1 @@
+"""The numerical core and the contracts that every part of Wardround shares."""

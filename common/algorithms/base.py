@@ -1,0 +1,168 @@
+"""What an algorithm is: the update that a site computes, and how theta is adapted in use.
+
+The server does the same for all of them: meta <- MetaOpt(meta, sum_i w_i update_i), where `meta` is
+what the federation learns (theta, for some algorithms also inner rates) and an update has the sign
+and the shape of a gradient of it.
+
+To add an algorithm, write a module that makes an `Algorithm` and name it in a package's metadata:
+
+    [project.entry-points."wardround.algorithms"]
+    my-algorithm = "my_package.my_module:MY_ALGORITHM"
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.func import grad_and_value, vmap
+
+from common.adaptation import constant_rates
+from common.episodes import Episode, Rows
+from common.errors import SettingsError
+from common.models import Loss
+from common.parameters import Params
+
+RATE = "rate/"
+"""Prefix of learned inner rates in `meta`; no parameter of a torch module can hold a slash."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """A number that only this algorithm has: its default and the range that is accepted."""
+
+    default: float
+    low: float
+    high: float
+    meaning: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InnerSettings:
+    """The inner loop's settings: step size a, number of steps K, and the algorithm's options.
+
+    progress: share of the rounds that are done, 0 to 1, for algorithms with a schedule.
+    """
+
+    inner_lr: float = 0.1
+    inner_steps: int = 1
+    options: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    progress: float = 0.0
+
+
+EpisodeUpdate = Callable[[Loss, Params, Episode, InnerSettings], Params]
+"""One episode's update, shaped like `meta`. Pure: it is vmapped over episodes (and later sites)."""
+
+SiteUpdate = Callable[[Loss, Params, Episode, InnerSettings], Params]
+"""A site's update from all its episodes, stacked [E, ...], where it is no mean over episodes."""
+
+Rates = Callable[[Params, InnerSettings], Mapping[str, Tensor]]
+"""(meta, settings) to the inner rate of each parameter of theta: 0-d or shaped like it."""
+
+
+def constant(meta: Params, settings: InnerSettings) -> Params:
+    """Return `inner_lr` for every parameter."""
+    return constant_rates(theta_of(meta), settings.inner_lr)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Algorithm:
+    """An algorithm; give exactly one of `episode_update` and `site_update`.
+
+    initial: theta to the first `meta`. rates: the inner rates, in training and in use.
+    optimizer, meta_lr: the server optimizer that a study takes if it names none.
+    """
+
+    name: str
+    summary: str
+    source: str
+    episode_update: EpisodeUpdate | None = None
+    site_update: SiteUpdate | None = None
+    initial: Callable[[Params, InnerSettings], Params] = lambda theta, settings: theta
+    rates: Rates = constant
+    options: Mapping[str, Option] = field(default_factory=dict)
+    optimizer: Literal["sgd", "adam", "yogi"] = "adam"
+    meta_lr: float = 0.003
+
+    def __post_init__(self) -> None:
+        if (self.episode_update is None) == (self.site_update is None):
+            raise SettingsError(
+                "an algorithm has one of episode_update and site_update",
+                where=self.name,
+                remedy="give exactly one of them",
+            )
+
+
+def update(
+    algorithm: Algorithm, loss: Loss, meta: Params, episodes: Episode, settings: InnerSettings
+) -> Params:
+    """Return a site's update: the mean over its episodes [E, ...], or the algorithm's own sum."""
+    if algorithm.site_update is not None:
+        return algorithm.site_update(loss, meta, episodes, settings)
+    per_episode = episode_updates(algorithm, loss, meta, episodes, settings)
+    return {name: u.mean(0) for name, u in per_episode.items()}
+
+
+def episode_updates(
+    algorithm: Algorithm, loss: Loss, meta: Params, episodes: Episode, settings: InnerSettings
+) -> Params:
+    """Return each episode's own update, stacked [E, ...]."""
+    one = algorithm.episode_update
+    assert one is not None  # noqa: S101 (checked at construction)
+    stacked: Params = vmap(lambda episode: one(loss, meta, episode, settings))(episodes)
+    return stacked
+
+
+def gradient_of(
+    objective: Callable[[Loss, Params, Episode, InnerSettings], Tensor],
+) -> EpisodeUpdate:
+    """Return the episode update that is the exact gradient of `objective` with respect to meta."""
+
+    def episode_update(
+        loss: Loss, meta: Params, episode: Episode, settings: InnerSettings
+    ) -> Params:
+        gradient, _ = grad_and_value(objective, argnums=1)(loss, meta, episode, settings)
+        return gradient  # type: ignore[no-any-return]
+
+    return episode_update
+
+
+def theta_of(meta: Params) -> Params:
+    """Return the initialization without learned rates."""
+    return {name: p for name, p in meta.items() if not name.startswith(RATE)}
+
+
+def rows_of(episode: Episode) -> Rows:
+    """Return support and query as one set of rows, for algorithms that do not split."""
+    return Rows(
+        *(
+            torch.cat(pair, dim=-2 if i == 0 else -1)
+            for i, pair in enumerate(zip(*episode, strict=True))
+        )
+    )
+
+
+def find_algorithm(name: str) -> Algorithm:
+    """Return the algorithm that is installed under `name`.
+
+    Raises:
+        SettingsError: there is none; the message lists those that there are.
+    """
+    known = entry_points(group="wardround.algorithms")
+    if name not in known.names:
+        raise SettingsError(
+            f"algorithm {name!r} is not installed",
+            where="algorithm",
+            remedy=f"choose one of {', '.join(sorted(known.names))}",
+        )
+    algorithm: Any = known[name].load()
+    if not isinstance(algorithm, Algorithm):
+        raise SettingsError(
+            f"{known[name].value} is no Algorithm",
+            where=f"entry point {name}",
+            remedy="mend its package",
+        )
+    return algorithm
