@@ -1,8 +1,8 @@
 """MAML with the exact second-order meta-gradient, and its first-order approximation.
 
 Finn, Abbeel, Levine: "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks",
-ICML 2017, arXiv 1703.03400; federated: Chen et al., "Federated Meta-Learning with Fast Convergence and
-Efficient Communication", 2018, arXiv 1802.07876. First order: section 5.2 of the former, and
+ICML 2017, arXiv 1703.03400; federated: Chen et al., "Federated Meta-Learning with Fast Convergence
+and Efficient Communication", 2018, arXiv 1802.07876. First order: section 5.2 of the former, and
 Nichol, Achiam, Schulman, "On First-Order Meta-Learning Algorithms", 2018, arXiv 1803.02999.
 """
 

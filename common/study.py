@@ -1,0 +1,218 @@
+"""The study: all that every party must agree on, in one file, checked in one place.
+
+`study.toml` is read into a `Study`; its canonical JSON has a SHA-256, the study id, which every
+message carries. A site takes part only in the study whose id it holds itself.
+"""
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from common.errors import SettingsError
+
+Name = Annotated[str, Field(min_length=1, max_length=80)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Value = str | bool | int | float
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Feature(_Part):
+    """One measured property of a patient.
+
+    usual: the public range (about two standard deviations either way) that scales a numeric
+    feature; no patient's value ever does. plausible: outside it a value counts as missing.
+    log: the value enters as log(1 + value). may_be_missing: an indicator column is added.
+    """
+
+    name: Name
+    kind: Literal["numeric", "binary", "category"] = "numeric"
+    unit: str = ""
+    usual: tuple[float, float] = (-2.0, 2.0)
+    plausible: tuple[float, float] | None = None
+    log: bool = False
+    categories: tuple[Value, ...] = ()
+    may_be_missing: bool = True
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        if self.usual[0] >= self.usual[1]:
+            raise ValueError(f"usual range of {self.name} is empty")
+        if self.log and self.usual[0] <= -1:
+            raise ValueError(f"usual range of {self.name} reaches -1, where log(1 + x) ends")
+        if (self.kind == "category") != bool(self.categories):
+            raise ValueError(f"{self.name} needs categories if, and only if, its kind is category")
+        return self
+
+
+class TaskRule(_Part):
+    """A diagnosis: which values of which column are positive, and which features would leak it."""
+
+    name: Name
+    column: Name
+    positive: tuple[Value, ...] = (1,)
+    forbidden: tuple[Name, ...] = ()
+
+
+class GroupRule(_Part):
+    """A division of patients by one feature: at the edges, or by category if there are none."""
+
+    column: Name
+    edges: tuple[float, ...] = ()
+
+
+class StudySite(_Part):
+    """A site of the roster and its weight, which no client can assert."""
+
+    name: Name
+    weight: float = Field(default=1.0, gt=0)
+
+
+class Columns(_Part):
+    """Which columns of a table hold the patient's and the site's name."""
+
+    patient: Name = "patient_id"
+    site: Name = "site"
+
+
+class ModelSettings(_Part):
+    """The reference model: inputs - `hidden` - 2."""
+
+    hidden: int = Field(default=64, ge=1, le=4096)
+
+
+class AlgorithmSettings(_Part):
+    """Which algorithm, and its inner loop."""
+
+    name: Name = "maml"
+    inner_lr: float = Field(default=0.1, ge=0, le=10)
+    inner_steps: int = Field(default=3, ge=0, le=100)
+    options: dict[str, float] = {}
+
+
+class EpisodeSettings(_Part):
+    """What a site draws in a round, in patients."""
+
+    support: int = Field(default=10, ge=1, le=10_000)
+    query: int = Field(default=15, ge=1, le=10_000)
+    meta_batch: int = Field(default=8, ge=1, le=1_000)
+    prevalence: Literal["natural", "balanced"] = "balanced"
+
+
+class ServerSettings(_Part):
+    """The outer loop and the rules of a round.
+
+    sites_per_round: 0 asks all sites. quorum: the share of the asked sites without which a round
+    does not count; close_at: the share after which it closes without waiting for the others.
+    """
+
+    optimizer: Literal["sgd", "adam", "yogi"] = "adam"
+    meta_lr: float = Field(default=0.003, gt=0, le=100)
+    rounds: int = Field(default=200, ge=1, le=1_000_000)
+    sites_per_round: int = Field(default=0, ge=0)
+    quorum: Share = 0.5
+    close_at: Share = 1.0
+    deadline_s: float = Field(default=60.0, gt=0, le=86_400)
+    attempts: int = Field(default=3, ge=1, le=100)
+    max_update_norm: float = Field(default=1e4, gt=0)
+
+
+class EvaluationSettings(_Part):
+    """What is measured on held-out tasks: k labelled patients, and how many draws of them."""
+
+    k: tuple[Annotated[int, Field(ge=0, le=100_000)], ...] = (0, 5, 10, 20, 50)
+    k_per_class: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = (1, 5, 10)
+    draws: int = Field(default=30, ge=2, le=10_000)
+    min_per_class: int = Field(default=8, ge=2)
+
+
+class Study(_Part):
+    """All settings of a study; see the module's docstring."""
+
+    version: Literal[1] = Field(default=1, alias="schema", serialization_alias="schema")
+    name: Name
+    purpose: str = ""
+    columns: Columns = Columns()
+    features: tuple[Feature, ...] = Field(min_length=1)
+    tasks: tuple[TaskRule, ...] = Field(min_length=1)
+    groups: tuple[GroupRule, ...] = ()
+    sites: tuple[StudySite, ...] = ()
+    model: ModelSettings = ModelSettings()
+    algorithm: AlgorithmSettings = AlgorithmSettings()
+    episodes: EpisodeSettings = EpisodeSettings()
+    server: ServerSettings = ServerSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        features = [f.name for f in self.features]
+        for kind, names in (
+            ("feature", features),
+            ("task", [t.name for t in self.tasks]),
+            ("site", [s.name for s in self.sites]),
+        ):
+            if twice := {n for n in names if names.count(n) > 1}:
+                raise ValueError(f"{kind} {min(twice)} is listed twice")
+        for task in self.tasks:
+            if task.column in features:
+                raise ValueError(f"task {task.name} takes its label from a feature, {task.column}")
+            if unknown := set(task.forbidden) - set(features):
+                raise ValueError(f"task {task.name} forbids {min(unknown)}, which is no feature")
+        return self
+
+    @property
+    def id(self) -> str:
+        """The SHA-256 of the study's canonical JSON, 64 hex digits."""
+        return hashlib.sha256(canonical_json(self).encode()).hexdigest()
+
+
+def canonical_json(study: Study) -> str:
+    """Return the one JSON text of a study: keys sorted, no blanks, all defaults written out."""
+    dump = study.model_dump(mode="json", by_alias=True)
+    return json.dumps(dump, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def read_study(path: Path) -> Study:
+    """Return the study in a TOML file.
+
+    Raises:
+        SettingsError: the file is missing, is no TOML, or a setting is unknown or out of range.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return make_study(tomllib.loads(text), where=str(path))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not valid TOML"
+        raise SettingsError(
+            f"the study cannot be read: {why}", where=str(path), remedy="name a study.toml"
+        ) from error
+
+
+def make_study(settings: dict[str, Any], *, where: str) -> Study:
+    """Return the study of nested settings; `where` names their origin in errors.
+
+    Raises:
+        SettingsError: a setting is unknown or out of range.
+    """
+    try:
+        return Study.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "study"
+        raise SettingsError(
+            f"{place}: {first['msg'].removeprefix('Value error, ')}",
+            where=where,
+            remedy="mend this setting; docs/study.md lists names and ranges",
+        ) from error
+
+
+def study_toml(study: Study) -> str:
+    """Return the study as TOML text that `read_study` reads back to an equal study."""
+    return tomli_w.dumps(study.model_dump(mode="json", by_alias=True, exclude_none=True))
