@@ -119,7 +119,7 @@ class ServerSettings(_Part):
     sites_per_round: int = Field(default=0, ge=0)
     quorum: Share = 0.5
     close_at: Share = 1.0
-    deadline_s: float = Field(default=60.0, gt=0, le=86_400)
+    deadline_s: float = Field(default=120.0, gt=0, le=86_400)
     attempts: int = Field(default=3, ge=1, le=100)
     max_update_norm: float = Field(default=1e4, gt=0)
 

@@ -1,0 +1,1 @@
+"""What runs at a hospital: its table, its patients, its answers to the coordinator."""

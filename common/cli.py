@@ -1,0 +1,42 @@
+"""The command line: put together from the commands that the installed packages offer.
+
+A package adds a command under the entry point group `wardround.commands`; so this module imports
+none of the upper layers, and a hospital's install shows a hospital's commands only.
+"""
+
+import sys
+from importlib.metadata import entry_points, version
+
+import typer
+
+from common.errors import WardroundError
+
+
+def make_app() -> typer.Typer:
+    """Return the application with all installed commands."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+    @app.callback(invoke_without_command=True)
+    def wardround(
+        show_version: bool = typer.Option(False, "--version", help="Print the version and end."),
+    ) -> None:
+        """Federated meta-learning across hospitals."""
+        if show_version:
+            sys.stdout.write(version("wardround") + "\n")
+            raise typer.Exit
+
+    for command in sorted(entry_points(group="wardround.commands"), key=lambda c: c.name):
+        app.command(command.name)(command.load())
+    return app
+
+
+def main() -> None:
+    """Run the command line: exit code 0 on success only, a user's mistake is one line on stderr."""
+    try:
+        make_app()()
+    except WardroundError as error:
+        sys.stderr.write(f"wardround: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("wardround: stopped; --resume goes on from the last round\n")
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""The coordinator's side: rounds, aggregation, the initialization and its state."""

@@ -1,0 +1,107 @@
+"""One phase of a round on Flower's Grid: push to some nodes, take replies until enough or too late.
+
+What comes in is checked reply by reply. A bad one is dropped with its reason, never the run.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from flwr.app import Message, RecordDict
+
+from common.errors import InvalidMessage
+
+T = TypeVar("T")
+
+GRACE_S = 30.0
+"""A message outlives its deadline by this much, so that a late reply still meets its message."""
+
+
+class Post(Protocol):
+    """The part of `flwr.serverapp.Grid` that is used; any Grid will do."""
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the ids of the nodes that are online."""
+        ...
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Send messages; return an id for each, in order, empty where the node is unknown."""
+        ...
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Return the replies that have come; each is handed out once."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """How a phase is run: message type, round, seconds until it closes, replies that suffice."""
+
+    message_type: str
+    round_index: int
+    deadline_s: float
+    enough: int
+    poll_s: float = 0.05
+
+
+@dataclass
+class Outcome(Generic[T]):
+    """What a phase brought, by node: accepted results, and the reasons of those dropped."""
+
+    accepted: dict[int, T] = field(default_factory=dict)
+    dropped: dict[int, str] = field(default_factory=dict)
+
+
+def exchange(
+    grid: Post, outgoing: Mapping[int, RecordDict], read: Callable[[RecordDict], T], phase: Phase
+) -> Outcome[T]:
+    """Return the outcome of one phase.
+
+    outgoing: content by node id. read: checks and decodes a reply's content; an `InvalidMessage`
+    that it raises drops the reply. A node's first reply counts, a second one changes nothing.
+    """
+    waiting = _push(grid, outgoing, phase)
+    outcome: Outcome[T] = Outcome()
+    for node in set(outgoing) - set(waiting.values()):
+        outcome.dropped[node] = "unknown-node"
+    end = time.monotonic() + phase.deadline_s
+    while True:
+        for message in grid.pull_messages(list(waiting)) if waiting else ():
+            key = message.metadata.reply_to_message_id
+            if key in waiting:
+                _take(outcome, waiting.pop(key), message, read)
+        if not waiting or len(outcome.accepted) >= phase.enough or time.monotonic() >= end:
+            break
+        time.sleep(phase.poll_s)
+    reason = "closed" if len(outcome.accepted) >= phase.enough else "deadline"
+    outcome.dropped |= dict.fromkeys(waiting.values(), reason)
+    return outcome
+
+
+def _push(grid: Post, outgoing: Mapping[int, RecordDict], phase: Phase) -> dict[str, int]:
+    """Send and return which node each message id waits for."""
+    messages = [
+        Message(
+            content,
+            node,
+            phase.message_type,
+            ttl=phase.deadline_s + GRACE_S,
+            group_id=str(phase.round_index),
+        )
+        for node, content in outgoing.items()
+    ]
+    keys = list(grid.push_messages(messages))
+    return {key: node for key, node in zip(keys, outgoing, strict=True) if key}
+
+
+def _take(
+    outcome: Outcome[T], node: int, message: Message, read: Callable[[RecordDict], T]
+) -> None:
+    if message.has_error():
+        outcome.dropped[node] = f"error-{message.error.code}"
+        return
+    try:
+        outcome.accepted[node] = read(message.content)
+    except InvalidMessage as error:
+        outcome.dropped[node] = error.code

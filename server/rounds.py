@@ -1,0 +1,159 @@
+"""The round engine: ask the sites, aggregate what they send, step, record, save; and again.
+
+A round closes when enough of the asked sites have answered well, or at its deadline if there is a
+quorum. Without one it is tried again; after the last attempt the run is paused: the state is saved,
+`QuorumNotReached` is raised, and a later start goes on from there. Success is never reported on
+nothing.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from common.aggregation import weighted_mean
+from common.errors import QuorumNotReached
+from common.messages import (
+    HELLO_TYPE,
+    UPDATE_TYPE,
+    Instruction,
+    hello_request,
+    instruction_content,
+    read_greeting,
+    read_update,
+)
+from common.randomness import generator
+from common.study import ServerSettings, Study
+from server.exchange import Outcome, Phase, Post, exchange
+from server.state import RoundRecord, ServerState
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The sites of a run: their Flower node ids, and their weights, which no site asserts."""
+
+    node_of: Mapping[str, int]
+    weight_of: Mapping[str, float]
+
+
+def call_roll(grid: Post, study: Study) -> Roster:
+    """Return the roster: asks every online node for its name until all named sites are there.
+
+    A study that names no sites takes all that answer, with equal weights. Nodes that hold another
+    study, are not on its list, or claim a name that another node holds, are left out.
+
+    Raises:
+        QuorumNotReached: at the deadline fewer sites than the quorum have answered.
+    """
+    listed = {site.name: site.weight for site in study.sites}
+    server, node_of, asked = study.server, dict[str, int](), set[int]()
+    end = time.monotonic() + server.deadline_s
+    while time.monotonic() < end and not (node_of and set(listed) <= set(node_of)):
+        new = {node: hello_request() for node in grid.get_node_ids() if node not in asked}
+        asked |= set(new)
+        phase = Phase(
+            message_type=HELLO_TYPE,
+            round_index=0,
+            deadline_s=max(end - time.monotonic(), 0.1),
+            enough=len(new),
+        )
+        for node, greeting in sorted(exchange(grid, new, read_greeting, phase).accepted.items()):
+            if greeting.study == study.id and (not listed or greeting.site in listed):
+                node_of.setdefault(greeting.site, node)
+        if not new:
+            time.sleep(phase.poll_s)
+    if len(node_of) < max(1, math.ceil(server.quorum * len(listed))):
+        raise QuorumNotReached(
+            f"only {len(node_of)} of the sites answered within {server.deadline_s:g} s",
+            where="roll call",
+            remedy="start the missing sites with this very study, then resume",
+        )
+    return Roster(node_of, listed or dict.fromkeys(node_of, 1.0))
+
+
+def run_rounds(
+    grid: Post,
+    study: Study,
+    state: ServerState,
+    roster: Roster,
+    *,
+    seed: int,
+    save: Callable[[ServerState], None],
+) -> ServerState:
+    """Return the state after the study's last round; `save` is called after every attempt.
+
+    Raises:
+        QuorumNotReached: a round had no quorum in any of its attempts.
+    """
+    while state.round_index < study.server.rounds:
+        state = _round(grid, study, state, roster, seed, save)
+    return state
+
+
+def _round(
+    grid: Post,
+    study: Study,
+    state: ServerState,
+    roster: Roster,
+    seed: int,
+    save: Callable[[ServerState], None],
+) -> ServerState:
+    index, server = state.round_index + 1, study.server
+    cohort = draw_cohort(sorted(roster.node_of), server, seed=seed, round_index=index)
+    quorum = math.ceil(server.quorum * len(cohort))
+    for attempt in range(1, server.attempts + 1):
+        started = time.monotonic()
+        updates, dropped = _ask(grid, study, state, {s: roster.node_of[s] for s in cohort})
+        closed = len(updates) >= quorum
+        seconds = round(time.monotonic() - started, 3)
+        record = RoundRecord(index, attempt, closed, tuple(updates), dropped, seconds)
+        if closed:
+            mean = weighted_mean((roster.weight_of[site], u) for site, u in updates.items())
+            state = state.recorded(record).stepped(study, mean)
+            save(state)
+            return state
+        state = state.recorded(record)
+        save(state)
+    raise QuorumNotReached(
+        f"{len(updates)} of {len(cohort)} sites gave a usable update, {quorum} are needed",
+        where=f"round {index}",
+        remedy="the run is paused; see the record for reasons, then resume",
+    )
+
+
+def draw_cohort(
+    sites: list[str], server: ServerSettings, *, seed: int, round_index: int
+) -> list[str]:
+    """Return the sites asked in a round, sorted: all, or `sites_per_round` drawn from the seed."""
+    if not 0 < server.sites_per_round < len(sites):
+        return sites
+    rng = generator(seed, "cohort", round_index)
+    return sorted(rng.choice(sites, size=server.sites_per_round, replace=False).tolist())
+
+
+def _ask(
+    grid: Post, study: Study, state: ServerState, node_of: Mapping[str, int]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the accepted updates and the reasons of the dropped, by site, in order of names."""
+    index, server = state.round_index + 1, study.server
+    content = instruction_content(Instruction(study.id, index, state.meta))
+    read = partial(
+        read_update,
+        study=study.id,
+        round_index=index,
+        dim=state.meta.numel(),
+        max_norm=server.max_update_norm,
+    )
+    phase = Phase(
+        message_type=UPDATE_TYPE,
+        round_index=index,
+        deadline_s=server.deadline_s,
+        enough=math.ceil(server.close_at * len(node_of)),
+    )
+    outcome: Outcome[Tensor] = exchange(grid, dict.fromkeys(node_of.values(), content), read, phase)
+    accepted = {site: outcome.accepted[n] for site, n in node_of.items() if n in outcome.accepted}
+    dropped = {site: outcome.dropped[n] for site, n in node_of.items() if n in outcome.dropped}
+    return accepted, dropped

@@ -1,0 +1,1 @@
+"""Federations on one machine: data sets, scenarios and their evaluation."""

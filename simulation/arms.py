@@ -1,0 +1,83 @@
+"""The arms of a comparison: ways from k labelled patients to predictions for others.
+
+Every arm has the same form: (support x [D, k, inputs], y [D, k], test x [n, inputs]) to
+probabilities [D, n], for D draws of the support at once. An arm with settings is a `Tunable`:
+a path of settings is predicted in one go, and validation tasks choose among them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import vmap
+
+from common.adaptation import inner_step
+from common.algorithms.base import theta_of
+from common.episodes import Rows
+from common.learner import Learner
+from common.parameters import Params
+
+Floats = NDArray[np.float64]
+Setting = tuple[float, int]
+"""(scale of the inner rates, number of steps)."""
+
+SCALES, STEPS = (0.1, 0.3, 1.0, 3.0), (1, 5, 20)
+"""The grid of an adapting arm: 12 settings, the same number for each."""
+
+NETWORK_SCALES, NETWORK_STEPS = (0.3, 1.0, 3.0, 10.0), (10, 30, 100)
+"""The grid of a network that starts from random parameters: 12 settings too."""
+
+
+@dataclass(frozen=True)
+class Tunable:
+    """Adaptation from `meta` by plain inner steps, with the grid of settings that it may use."""
+
+    learner: Learner
+    meta: Params
+    scales: tuple[float, ...] = SCALES
+    steps: tuple[int, ...] = STEPS
+
+    def path(self, x: Tensor, y: Tensor, test_x: Tensor) -> dict[Setting, Floats]:
+        """Return the probabilities [D, n] under every setting."""
+        return self._follow(x, y, test_x, self.scales, self.steps)
+
+    def predict(self, x: Tensor, y: Tensor, test_x: Tensor, setting: Setting) -> Floats:
+        """Return the probabilities [D, n] under one setting."""
+        scale, steps = setting
+        return self._follow(x, y, test_x, (scale,), (steps,))[setting]
+
+    def zero_shot(self, draws: int, test_x: Tensor) -> Floats:
+        """Return the probabilities [D, n] without any label: theta as it is."""
+        p = _positive(self.learner, theta_of(self.meta), test_x).double().numpy()
+        return np.repeat(p[None], draws, axis=0)
+
+    def _follow(
+        self, x: Tensor, y: Tensor, test_x: Tensor, scales: Sequence[float], steps: Sequence[int]
+    ) -> dict[Setting, Floats]:
+        """Adapt under all scales at once; predict wherever the path passes a wanted step."""
+        learner, draws = self.learner, len(x)
+        rates = learner.algorithm.rates(self.meta, learner.settings)
+
+        def step(phi: Params, scale: Tensor, x: Tensor, y: Tensor) -> Params:
+            scaled = {name: rate * scale for name, rate in rates.items()}
+            rows = Rows(x, y, torch.ones(len(y)))
+            return inner_step(learner.loss, phi, rows, scaled, second_order=False)
+
+        scale = torch.tensor(scales).repeat_interleave(draws)
+        x, y = x.repeat(len(scales), 1, 1), y.repeat(len(scales), 1)
+        phi = {n: p.expand(len(scale), *p.shape) for n, p in theta_of(self.meta).items()}
+        found: dict[Setting, Floats] = {}
+        for number in range(1, max(steps) + 1):
+            phi = vmap(step)(phi, scale, x, y)
+            if number in steps:
+                p = vmap(lambda params: _positive(learner, params, test_x))(phi).double().numpy()
+                found |= {(s, number): p[i * draws : (i + 1) * draws] for i, s in enumerate(scales)}
+        return found
+
+
+def _positive(learner: Learner, params: Params, x: Tensor) -> Tensor:
+    """Return P(y = 1) of x [n, inputs] as [n]."""
+    return learner.logits(params, x).softmax(-1)[..., 1]

@@ -1,0 +1,96 @@
+"""`wardround simulate`: many virtual hospitals on one machine, from one command."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+
+def simulate(
+    *,
+    dataset: Annotated[
+        str, typer.Option(help="thyroid, uci-heart, synthetic, synthetic-control or table.")
+    ] = "thyroid",
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of uci-heart's files, or the file of a table.")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="study.toml that describes a table (--dataset table).")
+    ] = None,
+    scenario: Annotated[
+        Literal["few-shot", "personalised", "cross-domain"],
+        typer.Option(help="What is held out: hospitals, patient groups or diagnoses."),
+    ] = "few-shot",
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option(help="A hospital, patient group or diagnosis to hold out; repeatable."),
+    ] = None,
+    sites: Annotated[
+        int | None, typer.Option(min=2, help="Number of virtual hospitals (synthetic).")
+    ] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="maml, fomaml, reptile, ... (docs/algorithms.md).")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of meta-training.")] = None,
+    inner_steps: Annotated[int | None, typer.Option(min=0, help="Inner steps K.")] = None,
+    inner_lr: Annotated[float | None, typer.Option(min=0.0, help="Inner step size a.")] = None,
+    support: Annotated[int | None, typer.Option(min=1, help="Support patients.")] = None,
+    query: Annotated[int | None, typer.Option(min=1, help="Query patients.")] = None,
+    engine: Annotated[
+        Literal["grid"], typer.Option(help="The real apps over an in-process grid.")
+    ] = "grid",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all draws.")] = 0,
+    output: Annotated[Path, typer.Option(help="Run folder, a new one.")] = Path("runs/last"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --output.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")] = False,
+) -> None:
+    """Meta-train an initialization over virtual hospitals and judge it on held-out ones."""
+    given = {
+        "dataset": dataset,
+        "data": str(data.resolve()) if data else None,
+        "study": str(study.resolve()) if study else None,
+        "scenario": scenario,
+        "held-out": ";".join(held_out or ()) or None,
+        "sites": sites,
+        "algorithm": algorithm,
+        "rounds": rounds,
+        "inner-steps": inner_steps,
+        "inner-lr": inner_lr,
+        "support": support,
+        "query": query,
+        "seed": seed,
+    }
+    results = _run(
+        {key: value for key, value in given.items() if value is not None}, output, resume
+    )
+    if as_json:
+        sys.stdout.write(json.dumps(results, indent=1) + "\n")
+    else:
+        _show(results, output)
+
+
+def _run(settings: dict[str, Any], output: Path, resume: bool) -> dict[str, Any]:
+    import torch  # slow to import: not before it is needed, so that --help is quick
+
+    from simulation.progress import Reporter
+    from simulation.run import simulate_study
+
+    torch.set_num_threads(1)
+    return simulate_study(settings, output, resume=resume, reporter=Reporter())
+
+
+def _show(results: dict[str, Any], output: Path) -> None:
+    from rich.console import Console
+
+    from simulation.verdict import table, verdict
+
+    console = Console()
+    for metric in ("auroc", "brier"):
+        console.print(table(results, metric))
+    for sentence in verdict(results):
+        console.print(sentence, highlight=False, soft_wrap=True)
+    console.print(f"Report: {output / 'report.html'}", highlight=False, soft_wrap=True)

@@ -1,0 +1,75 @@
+"""Which patients of a held-out task are labelled, and which are left to be judged.
+
+Half of the task's patients, both classes in proportion, are the test half: the same for every draw,
+every k and every arm. From the other half come the supports: each draw is one order of patients and
+its first k are labelled, so that draws are nested in k.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from common.randomness import generator
+from simulation.scenarios import HeldOut
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DrawnTask:
+    """A held-out task with its test half and `draws` orders of the other half [draws, pool]."""
+
+    held: HeldOut
+    test: Rows
+    orders: Rows
+    per_class: tuple[Rows, Rows]
+
+    @property
+    def test_x(self) -> Tensor:
+        """The test patients' inputs [n, inputs]."""
+        return torch.from_numpy(self.held.task.x[self.test])
+
+    @property
+    def test_y(self) -> Rows:
+        """The test patients' labels [n]."""
+        return self.held.task.y[self.test]
+
+    @property
+    def pool(self) -> int:
+        """How many patients can be labelled."""
+        return int(self.orders.shape[1])
+
+    def support(self, k: int) -> tuple[Tensor, Tensor]:
+        """Return the first k patients of each draw: x [draws, k, inputs], y [draws, k]."""
+        return self._take(self.orders[:, :k])
+
+    def balanced_support(self, k: int) -> tuple[Tensor, Tensor]:
+        """Return k patients of each class for each draw: x [draws, 2k, inputs], y [draws, 2k]."""
+        return self._take(np.concatenate([orders[:, :k] for orders in self.per_class], axis=1))
+
+    def _take(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        return torch.from_numpy(self.held.task.x[rows]), torch.from_numpy(self.held.task.y[rows])
+
+
+def draw(held: HeldOut, *, draws: int, min_per_class: int, seed: int) -> DrawnTask | str:
+    """Return the task with its draws, or the reason why it cannot be scored."""
+    rng = generator(seed, "evaluation", held.name)
+    y = held.task.y
+    halves = [np.array_split(rng.permutation(np.flatnonzero(y == c)), 2) for c in (0, 1)]
+    fewest = min(len(test) for test, _ in halves)
+    if fewest < min_per_class:
+        return f"{fewest} of the rarer class among test patients, {min_per_class} are needed"
+    pool = np.concatenate([rest for _, rest in halves])
+    return DrawnTask(
+        held,
+        np.sort(np.concatenate([test for test, _ in halves])),
+        _orders(pool, draws, rng),
+        (_orders(halves[0][1], draws, rng), _orders(halves[1][1], draws, rng)),
+    )
+
+
+def _orders(rows: Rows, draws: int, rng: np.random.Generator) -> Rows:
+    return rng.permuted(np.tile(rows, (draws, 1)), axis=1)

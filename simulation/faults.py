@@ -1,0 +1,62 @@
+"""Faults that the in-process grid can plant between a site and the server."""
+
+import dataclasses
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from numpy.typing import NDArray
+
+from common.messages import error_reply
+
+
+class Fault(StrEnum):
+    """What may happen to a reply on its way."""
+
+    DROP = "drop"  # it never comes
+    DELAY = "delay"  # it comes after its phase, with the next one
+    ERROR = "error"  # the client app has failed
+    NAN = "nan"
+    WRONG_SHAPE = "wrong-shape"
+    WRONG_DTYPE = "wrong-dtype"
+    HUGE_NORM = "huge-norm"
+    DUPLICATE = "duplicate"  # it comes twice
+    STALE_ROUND = "stale-round"  # it answers an earlier round
+    WRONG_KEYS = "wrong-keys"
+    LYING_SHAPE = "lying-shape"  # the declared shape is right, the bytes are not
+
+
+def spoil(reply: Message, request: Message, fault: Fault) -> Message:
+    """Return the reply as the fault leaves it; DROP, DELAY and DUPLICATE are the grid's affair."""
+    if fault is Fault.ERROR:
+        return error_reply(request, "planted")
+    if reply.has_error() or fault in {Fault.DROP, Fault.DELAY, Fault.DUPLICATE}:
+        return reply
+    return Message(_spoiled(reply.content, fault), reply_to=request)
+
+
+def _spoiled(content: RecordDict, fault: Fault) -> RecordDict:
+    head = next(iter(content.config_records.values()))
+    head_name = next(iter(content.config_records))
+    body_name, body = next(iter(content.array_records.items()))
+    array_name, array = next(iter(body.items()))
+    vector = array.numpy()
+    if fault is Fault.STALE_ROUND:
+        head = ConfigRecord({**head, "round": int(str(head["round"])) - 1})
+    if fault is Fault.WRONG_KEYS:
+        array_name = "surprise"
+    new = Array(_distorted(vector, fault))
+    if fault is Fault.LYING_SHAPE:
+        new = dataclasses.replace(new, shape=vector.shape)
+    return RecordDict({head_name: head, body_name: ArrayRecord({array_name: new})})
+
+
+def _distorted(vector: NDArray[np.float32], fault: Fault) -> NDArray[Any]:
+    if fault is Fault.NAN:
+        return np.where(np.arange(len(vector)) == 0, np.float32("nan"), vector)
+    if fault in {Fault.WRONG_SHAPE, Fault.LYING_SHAPE}:
+        return vector[:-1].copy()
+    if fault is Fault.WRONG_DTYPE:
+        return vector.astype(np.float64)
+    return np.full_like(vector, 1e30) if fault is Fault.HUGE_NORM else vector

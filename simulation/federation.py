@@ -1,0 +1,57 @@
+"""A federation of virtual hospitals in this process: the real apps over the in-process grid."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from flwr.app import Context, RecordDict
+from safetensors.torch import load_file
+
+from client.app import app as client_app
+from common.errors import NonFiniteError
+from common.parameters import Params, all_finite
+from common.sources import RunSettings
+from common.study import Study
+from server.app import app as server_app
+from server.state import INITIALIZATION_FILE
+from simulation.grid import InProcessGrid, PlantFault
+
+
+def train(
+    study: Study,
+    settings: RunSettings,
+    *,
+    on_round: Callable[[int], None] = lambda round_index: None,
+    serialise: bool = False,
+    fault: PlantFault = lambda round_index, node: None,
+) -> Params:
+    """Meta-train as the settings say and return what was learned.
+
+    settings: the run config of both apps; `study` is the path of `study`, `output` the folder of
+    the checkpoint.
+
+    Raises:
+        QuorumNotReached: too few virtual sites gave a usable update.
+        NonFiniteError: the initialization is NaN or infinite.
+    """
+    contexts = {i + 1: _context(settings, i, len(study.sites)) for i in range(len(study.sites))}
+    grid = InProcessGrid(client_app, contexts, serialise=serialise, fault=fault, on_round=on_round)
+    server_app(grid, _context(settings, 0, 0))
+    learned = load_file(Path(str(settings["output"])) / INITIALIZATION_FILE)
+    if not all_finite(learned):
+        raise NonFiniteError(
+            "the initialization is NaN or infinite",
+            where=study.algorithm.name,
+            remedy="lower meta_lr or inner_lr",
+        )
+    return learned
+
+
+def _context(settings: RunSettings, index: int, sites: int) -> Context:
+    node_config = {"partition-id": index, "num-partitions": sites} if sites else {}
+    return Context(
+        run_id=1,
+        node_id=index + 1,
+        node_config=dict(node_config),
+        state=RecordDict(),
+        run_config=dict(settings),
+    )

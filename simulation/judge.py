@@ -1,0 +1,201 @@
+"""Judges what was trained: tunes the arms on validation tasks, scores them on test tasks.
+
+The result is the object that `wardround simulate --json` prints; docs/results.md describes it.
+"""
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file
+
+from common.errors import SettingsError
+from common.learner import Learner
+from common.parameters import Params
+from common.sources import RunSettings
+from common.study import EvaluationSettings, Study
+from server.app import snapshot_path
+from server.state import load_state
+from simulation import summary
+from simulation.arms import NETWORK_SCALES, NETWORK_STEPS, Tunable
+from simulation.draws import DrawnTask, draw
+from simulation.evaluation import TRUTH, Arm, score, score_per_class, tune
+from simulation.metrics import estimates
+from simulation.progress import Reporter
+from simulation.scenarios import HeldOut, describe
+from simulation.source import Plan
+
+CURVE_K = 10
+"""The learning curve shows adaptation to so many labelled patients."""
+VALIDATION_DRAWS = 10
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained initialization, its study, and the folder it lies in."""
+
+    study: Study
+    learner: Learner
+    meta: Params
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The algorithm's name, which is its arm's name."""
+        return self.study.algorithm.name
+
+
+@dataclass(frozen=True)
+class HeldOutTasks:
+    """The drawn validation and test tasks, and why the others cannot be scored."""
+
+    validation: list[DrawnTask]
+    test: list[DrawnTask]
+    not_scored: dict[str, str]
+
+
+def draw_tasks(plan: Plan, settings: EvaluationSettings, seed: int) -> HeldOutTasks:
+    """Draw supports and test halves of all held-out tasks.
+
+    Raises:
+        SettingsError: not one test task has enough patients.
+    """
+    found = HeldOutTasks([], [], {})
+    for held in plan.split.validation:
+        drawn = _draw(held, settings, VALIDATION_DRAWS, seed)
+        if isinstance(drawn, DrawnTask):
+            found.validation.append(drawn)
+    for held in plan.split.test:
+        drawn = _draw(held, settings, settings.draws, seed)
+        if isinstance(drawn, DrawnTask):
+            found.test.append(drawn)
+        else:
+            found.not_scored[held.name] = drawn
+    if not found.test:
+        why = next(iter(found.not_scored.values()))
+        raise SettingsError(
+            f"no held-out task can be scored: {why}",
+            where=f"scenario {plan.scenario}",
+            remedy="hold out larger sites, groups or diagnoses, or lower evaluation.min_per_class",
+        )
+    return found
+
+
+def _draw(held: HeldOut, settings: EvaluationSettings, draws: int, seed: int) -> DrawnTask | str:
+    return draw(held, draws=draws, min_per_class=settings.min_per_class, seed=seed)
+
+
+def judge(
+    plan: Plan,
+    trained: Sequence[Trained],
+    tasks: HeldOutTasks,
+    settings: RunSettings,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """Return the results of the trained initializations beside the local arms."""
+    main, seed = trained[0], int(settings["seed"])
+    plan_of_k = main.study.evaluation
+    arms = make_arms(trained, truth=plan.dataset.probabilities is not None)
+    tuned = len([a for a in arms if a.tunable and a.adapts]) * len(set(plan_of_k.k) - {0})
+    with reporter.stage("choosing settings on validation tasks", tuned) as tick:
+        arms = [tune(arm, tasks.validation, plan_of_k.k, tick) for arm in arms]
+    with reporter.stage("scoring held-out tasks", len(arms) * len(tasks.test)) as tick:
+        scores = score(arms, tasks.test, plan_of_k.k, tick)
+    per_class = score_per_class(arms, tasks.test, plan_of_k.k_per_class)
+    head = {"dataset": plan.dataset.name, "scenario": plan.scenario}
+    sites = {task.held.name: task.held.site for task in tasks.test}
+    return {
+        "schema": 1,
+        "study": main.study.model_dump(mode="json", by_alias=True) | {"id": main.study.id},
+        "settings": dict(settings),
+        "versions": _versions(),
+        **head,
+        "note": plan.dataset.note,
+        "training": describe(plan.split),
+        "rounds": [asdict(record) for record in _records(main)],
+        "learning_curve": list(_learning_curve(trained, tasks.validation)),
+        "held_out": [_described(task) for task in tasks.test],
+        "not_scored": [{"held_out": n, "why": why} for n, why in tasks.not_scored.items()],
+        "choices": [
+            {"arm": arm.name, "k": k, "rate_scale": scale, "steps": steps}
+            for arm in arms
+            for k, (scale, steps) in arm.choice.items()
+        ],
+        "rows": summary.rows(scores, sites, **head, seed=seed),
+        "rows_per_class": summary.rows(per_class, sites, **head, seed=seed),
+        "differences": [
+            row
+            for metric in ("auroc", "brier")
+            for row in summary.differences(scores, main.name, metric=metric, seed=seed)
+        ],
+    }
+
+
+def make_arms(trained: Sequence[Trained], *, truth: bool) -> list[Arm]:
+    """Return all arms: the local ones, FedAvg's two, the algorithm's own, the truth if known."""
+    main, baseline = trained[0], trained[-1]
+    network = Tunable(baseline.learner, baseline.learner.initial, NETWORK_SCALES, NETWORK_STEPS)
+    fedavg = Tunable(baseline.learner, baseline.meta)
+    arms = [
+        Arm("local-logistic", trained=False),
+        Arm("local-network", network, trained=False),
+        Arm("fedavg", fedavg, adapts=False),
+        Arm("fedavg-finetune", fedavg),
+    ]
+    if main is not baseline:
+        arms.append(Arm(main.name, Tunable(main.learner, main.meta)))
+    return arms + [Arm(TRUTH)] * truth
+
+
+def _learning_curve(
+    trained: Sequence[Trained], tasks: Sequence[DrawnTask]
+) -> Iterator[dict[str, Any]]:
+    """Yield mean log-loss and AUROC on validation tasks after every tenth of the rounds.
+
+    Settings here are the study's own, untuned: K inner steps at `inner_lr` on CURVE_K patients.
+    """
+    usable = [task for task in tasks if task.pool >= CURVE_K]
+    for run in trained:
+        steps = max(run.learner.settings.inner_steps, 1)
+        for index in range(1, run.study.server.rounds + 1):
+            path = snapshot_path(run.folder, index)
+            if not usable or not path.exists():
+                continue
+            start = Tunable(run.learner, load_file(path))
+            found = [
+                estimates(t.test_y, start.predict(*t.support(CURVE_K), t.test_x, (1.0, steps)))
+                for t in usable
+            ]
+            for metric in ("auroc", "log-loss"):
+                mean = float(np.mean([f[metric].mean for f in found]))
+                yield {"round": index, "arm": run.name, "metric": metric, "mean": mean}
+
+
+def _records(run: Trained) -> Sequence[Any]:
+    return load_state(run.folder, run.study, run.learner).records
+
+
+def _described(task: DrawnTask) -> Mapping[str, Any]:
+    y = task.held.task.y
+    return {
+        "held_out": task.held.name,
+        "site": task.held.site,
+        "group": task.held.group,
+        "task": task.held.task.name,
+        "patients": len(y),
+        "positive": int(y.sum()),
+        "test_patients": len(task.test),
+        "test_positive": int(task.test_y.sum()),
+        "can_be_labelled": task.pool,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {
+        name: version(name) for name in ("wardround", "flwr", "torch", "numpy", "scikit-learn")
+    }
+    return found | {"python": platform.python_version(), "machine": platform.machine()}

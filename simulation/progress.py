@@ -1,0 +1,38 @@
+"""Progress on stderr, so that stdout holds the result alone."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Tick = Callable[[str], None]
+
+
+class Reporter:
+    """Shows one bar for each stage of a run."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+
+    def say(self, text: str) -> None:
+        """Write one line."""
+        self._console.print(text, highlight=False)
+
+    @contextmanager
+    def stage(self, title: str, total: int | None) -> Iterator[Tick]:
+        """Show a bar; each call of the tick advances it by one and names what is being done."""
+        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+        if not self._console.is_terminal:
+            self.say(f"{title} ...")
+        with Progress(
+            *columns,
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[doing]}"),
+            console=self._console,
+            transient=False,
+            refresh_per_second=5,
+        ) as progress:
+            bar = progress.add_task(title, total=total, doing="")
+            yield lambda doing: progress.update(bar, advance=1, doing=doing)
+            progress.update(bar, doing="done")

@@ -1,0 +1,127 @@
+"""From run settings to a data set, a scenario and a study: what the virtual sites are.
+
+Everything here is a function of the settings, so that every process of a run, whichever engine
+started it, finds the same sites.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from common.algorithms.base import find_algorithm
+from common.episodes import Site
+from common.errors import SettingsError
+from common.randomness import derived_key
+from common.sources import RunSettings
+from common.study import Study, make_study, read_study
+from simulation.datasets import load_dataset
+from simulation.datasets.base import Dataset
+from simulation.datasets.table import load_table
+from simulation.scenarios import SCENARIOS, Scenario, Split, split
+
+DEFAULTS: dict[str, str | int | float | bool] = {
+    "study": "",
+    "dataset": "thyroid",
+    "data": "",
+    "scenario": "few-shot",
+    "held-out": "",
+    "sites": 0,
+    "seed": 0,
+    "algorithm": "",
+    "rounds": 0,
+    "inner-steps": -1,
+    "inner-lr": -1.0,
+    "support": 0,
+    "query": 0,
+}
+_PLAN_KEYS = ("study", "dataset", "data", "scenario", "held-out", "sites", "seed")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A data set and how its patients are divided."""
+
+    dataset: Dataset
+    scenario: Scenario
+    split: Split
+
+
+class SimulatedSource:
+    """The source of virtual sites that server and client find by its entry point."""
+
+    def study(self, settings: RunSettings) -> Study:
+        """Return the study at `settings["study"]`, else one built from the other settings."""
+        given = DEFAULTS | dict(settings)
+        if given["study"]:
+            return read_study(Path(str(given["study"])))
+        return tailored(make_plan(given), given)
+
+    def site(self, settings: RunSettings, index: int) -> Site:
+        """Return virtual site `index`; its key derives from the seed, so every engine agrees."""
+        plan = make_plan(settings)
+        names = list(plan.split.train)
+        if not 0 <= index < len(names):
+            raise SettingsError(
+                f"there is no virtual site {index}",
+                where="partition-id",
+                remedy=f"start {len(names)} nodes",
+            )
+        key = derived_key(int(settings["seed"]), "site", names[index])
+        return Site(names[index], key, plan.split.train[names[index]])
+
+
+def make_plan(settings: RunSettings) -> Plan:
+    """Return the data set and division that the settings name; made once a process.
+
+    Raises:
+        SettingsError: a setting is unknown. TableError: the data cannot be used.
+    """
+    given = DEFAULTS | dict(settings)
+    return _plan(*(given[key] for key in _PLAN_KEYS))
+
+
+@lru_cache(maxsize=8)
+def _plan(
+    study: str, dataset: str, data: str, scenario: str, held_out: str, sites: int, seed: int
+) -> Plan:
+    if scenario not in SCENARIOS:
+        raise SettingsError(
+            f"there is no scenario {scenario!r}",
+            where="scenario",
+            remedy=f"choose from {', '.join(SCENARIOS)}",
+        )
+    folder = Path(data) if data else None
+    if dataset == "table":
+        if not (folder and study):
+            raise SettingsError(
+                "a table needs a file and a study",
+                where="dataset table",
+                remedy="give --data FILE and --study study.toml",
+            )
+        loaded = load_table(folder, read_study(Path(study)))
+    else:
+        loaded = load_dataset(dataset, data=folder, seed=seed, sites=sites)
+    names = [name.strip() for name in held_out.split(";") if name.strip()]
+    return Plan(loaded, scenario, split(loaded, scenario, held_out=names, seed=seed))
+
+
+def tailored(plan: Plan, settings: RunSettings) -> Study:
+    """Return the data set's study with the settings applied and the training sites listed."""
+    study = plan.dataset.study
+    dump = study.model_dump(mode="json", by_alias=True)
+    algorithm = find_algorithm(str(settings["algorithm"]) or study.algorithm.name)
+    if study.algorithm.name != algorithm.name:
+        dump["server"] |= {"optimizer": algorithm.optimizer, "meta_lr": algorithm.meta_lr}
+        dump["algorithm"] |= {"name": algorithm.name, "options": {}}
+    dump["algorithm"] |= _given(settings, inner_steps="inner-steps", inner_lr="inner-lr")
+    dump["episodes"] |= _given(settings, support="support", query="query")
+    dump["server"] |= _given(settings, rounds="rounds")
+    listed = {site["name"]: site for site in dump["sites"]}
+    dump["sites"] = [listed.get(name, {"name": name}) for name in plan.split.train]
+    return make_study(dump, where="settings")
+
+
+def _given(settings: RunSettings, **names: str) -> dict[str, Any]:
+    """Return the settings that were given: those that differ from their default."""
+    return {field: settings[key] for field, key in names.items() if settings[key] != DEFAULTS[key]}

@@ -1,0 +1,110 @@
+"""From scores to rows: means over held-out tasks, with intervals, and paired differences."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.randomness import generator
+from simulation.evaluation import Scores
+from simulation.metrics import METRICS
+
+Floats = NDArray[np.float64]
+BOOTSTRAPS = 2000
+MANY_SITES = 5
+"""From this many held-out sites on, sites are resampled; below it, their tasks."""
+ALL = "all"
+BOUNDED = {"auroc", "auprc", "brier"}
+
+
+def rows(
+    scores: Scores, site_of: Mapping[str, str], *, dataset: str, scenario: str, seed: int
+) -> list[dict[str, Any]]:
+    """Return one row per held-out task, k, arm and metric, and rows over all tasks.
+
+    The rows over all use only tasks that are scored at every k, so that a curve over k follows the
+    same patients. `low` and `high` bound a 95 % interval: for one task from its test patients and
+    draws (normal), over all by a two-level bootstrap of sites or tasks and of that uncertainty.
+    """
+    head = {"dataset": dataset, "scenario": scenario}
+    found = []
+    for (held, k, arm), metrics in scores.items():
+        for metric, (mean, error) in metrics.items():
+            low, high = _bounded(metric, mean - 1.96 * error, mean + 1.96 * error)
+            at = {"held_out": held, "k": k, "arm": arm, "metric": metric}
+            found.append(head | at | {"mean": mean, "low": low, "high": high, "tasks": 1})
+    tasks = complete_tasks(scores)
+    for k, arm in dict.fromkeys((k, arm) for _, k, arm in scores):
+        for metric in METRICS:
+            values = [scores[t, k, arm][metric] for t in tasks if (t, k, arm) in scores]
+            if values:
+                mean, low, high = _interval(values, [site_of[t] for t in tasks], seed=seed)
+                low, high = _bounded(metric, low, high)
+                at = {"held_out": ALL, "k": k, "arm": arm, "metric": metric}
+                found.append(
+                    head | at | {"mean": mean, "low": low, "high": high, "tasks": len(values)}
+                )
+    return found
+
+
+def complete_tasks(scores: Scores) -> list[str]:
+    """Return the tasks that are scored at every k that any task is scored at."""
+    ks = {k for _, k, _ in scores}
+    by_task: dict[str, set[int]] = {}
+    for held, k, _ in scores:
+        by_task.setdefault(held, set()).add(k)
+    return [held for held, scored in by_task.items() if scored == ks]
+
+
+def differences(scores: Scores, arm: str, *, metric: str, seed: int) -> list[dict[str, Any]]:
+    """Return `arm` minus every other arm, paired over tasks: mean and 95 % bootstrap over tasks.
+
+    With fewer than two tasks there is no interval: `low` and `high` are None.
+    """
+    tasks = complete_tasks(scores)
+    found = []
+    for k, other in dict.fromkeys((k, other) for _, k, other in scores if other != arm):
+        pairs = [
+            scores[t, k, arm][metric].mean - scores[t, k, other][metric].mean
+            for t in tasks
+            if (t, k, other) in scores
+        ]
+        if pairs:
+            mean, low, high = _interval([(p, 0.0) for p in pairs], tasks, seed=seed)
+            known = len(pairs) > 1
+            found.append(
+                {
+                    "k": k,
+                    "arm": arm,
+                    "minus": other,
+                    "metric": metric,
+                    "mean": mean,
+                    "low": low if known else None,
+                    "high": high if known else None,
+                    "tasks": len(pairs),
+                }
+            )
+    return found
+
+
+def _interval(
+    values: Sequence[tuple[float, float]], sites: Sequence[str], *, seed: int
+) -> tuple[float, float, float]:
+    """Return the mean of (value, standard error) pairs and its two-level bootstrap interval."""
+    mean, error = np.array(values).T
+    many = len(set(sites)) >= MANY_SITES
+    labels = np.unique(sites, return_inverse=True)[1] if many else np.arange(len(mean))
+    rng = generator(seed, "bootstrap")
+    noisy = mean + error * rng.standard_normal((BOOTSTRAPS, len(mean)))
+    clusters = labels.max() + 1
+    member = np.eye(clusters)[labels]  # [tasks, clusters]
+    drawn = rng.integers(clusters, size=(BOOTSTRAPS, clusters))
+    rows_ = np.arange(BOOTSTRAPS)[:, None]
+    sums, counts = (noisy @ member)[rows_, drawn].sum(1), member.sum(0)[drawn].sum(1)
+    low, high = np.quantile(sums / counts, [0.025, 0.975])
+    return float(mean.mean()), float(low), float(high)
+
+
+def _bounded(metric: str, low: float, high: float) -> tuple[float, float]:
+    return max(low, 0.0), min(high, 1.0) if metric in BOUNDED else high
