@@ -24,7 +24,7 @@ def group_names(values: Mapping[str, Floats], study: Study) -> Texts:
     features = {f.name: f for f in study.features}
     parts = [_part(values, features.get(rule.column), rule) for rule in study.groups]
     if not parts:
-        return np.full(len(values[study.features[0].name]), "", dtype=np.str_)
+        return np.full(len(values[study.features[0].name]), "")
     return np.array([", ".join(names) for names in zip(*parts, strict=True)], dtype=np.str_)
 
 

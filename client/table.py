@@ -113,7 +113,7 @@ def _check_columns(frame: pd.DataFrame, study: Study, *, where: str, site: str) 
         raise TableError("the table has no rows", where=where, remedy="add patients")
     needed = {study.columns.patient: "patient"} | {f.name: "feature" for f in study.features}
     needed |= {task.column: f"task {task.name}" for task in study.tasks}
-    if not site:
+    if not site or study.columns.site in frame:
         needed[study.columns.site] = "site"
     there = Counter(frame.columns)
     if missing := [f"{column} ({use})" for column, use in needed.items() if not there[column]]:
@@ -137,7 +137,7 @@ def _check_patients(column: Column, *, where: str) -> None:
 def _sites(frame: pd.DataFrame, study: Study, *, where: str, site: str) -> Texts:
     """Return the site of each row [n]."""
     if study.columns.site not in frame:
-        return np.full(len(frame), site, dtype=np.str_)
+        return np.full(len(frame), site)
     column = frame[study.columns.site]
     sites = _names(column, where=where)
     if site:

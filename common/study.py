@@ -125,12 +125,17 @@ class ServerSettings(_Part):
 
 
 class EvaluationSettings(_Part):
-    """What is measured on held-out tasks: k labelled patients, and how many draws of them."""
+    """What is measured on held-out tasks: k labelled patients, and how many draws of them.
+
+    min_per_class: a task needs so many patients of each class in its test half. max_tasks: of more
+    held-out tasks, so many are drawn at random and scored.
+    """
 
     k: tuple[Annotated[int, Field(ge=0, le=100_000)], ...] = (0, 5, 10, 20, 50)
     k_per_class: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = (1, 5, 10)
     draws: int = Field(default=30, ge=2, le=10_000)
     min_per_class: int = Field(default=8, ge=2)
+    max_tasks: int = Field(default=40, ge=1)
 
 
 class Study(_Part):

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from common.errors import SettingsError
 from common.learner import Learner
 from common.parameters import Params
+from common.randomness import generator
 from common.sources import RunSettings
 from common.study import EvaluationSettings, Study
 from server.app import snapshot_path
@@ -31,7 +32,7 @@ from simulation.source import Plan
 
 CURVE_K = 10
 """The learning curve shows adaptation to so many labelled patients."""
-VALIDATION_DRAWS = 10
+VALIDATION_TASKS, VALIDATION_DRAWS = 12, 10
 
 
 @dataclass(frozen=True)
@@ -59,34 +60,40 @@ class HeldOutTasks:
 
 
 def draw_tasks(plan: Plan, settings: EvaluationSettings, seed: int) -> HeldOutTasks:
-    """Draw supports and test halves of all held-out tasks.
+    """Draw supports and test halves of the held-out tasks.
 
     Raises:
         SettingsError: not one test task has enough patients.
     """
-    found = HeldOutTasks([], [], {})
-    for held in plan.split.validation:
-        drawn = _draw(held, settings, VALIDATION_DRAWS, seed)
-        if isinstance(drawn, DrawnTask):
-            found.validation.append(drawn)
-    for held in plan.split.test:
-        drawn = _draw(held, settings, settings.draws, seed)
-        if isinstance(drawn, DrawnTask):
-            found.test.append(drawn)
-        else:
-            found.not_scored[held.name] = drawn
-    if not found.test:
-        why = next(iter(found.not_scored.values()))
+    enough = {"min_per_class": settings.min_per_class, "seed": seed}
+    validation, _ = _draw(plan.split.validation, VALIDATION_TASKS, VALIDATION_DRAWS, **enough)
+    test, not_scored = _draw(plan.split.test, settings.max_tasks, settings.draws, **enough)
+    if not test:
+        why = next(iter(not_scored.values()))
         raise SettingsError(
             f"no held-out task can be scored: {why}",
             where=f"scenario {plan.scenario}",
             remedy="hold out larger sites, groups or diagnoses, or lower evaluation.min_per_class",
         )
-    return found
+    return HeldOutTasks(validation, test, not_scored)
 
 
-def _draw(held: HeldOut, settings: EvaluationSettings, draws: int, seed: int) -> DrawnTask | str:
-    return draw(held, draws=draws, min_per_class=settings.min_per_class, seed=seed)
+def _draw(
+    held: Sequence[HeldOut], most: int, draws: int, *, min_per_class: int, seed: int
+) -> tuple[list[DrawnTask], dict[str, str]]:
+    """Return at most `most` drawn tasks, in the given order, and why the others are none."""
+    found: list[DrawnTask] = []
+    reasons: dict[str, str] = {}
+    for i in generator(seed, "held-out tasks").permutation(len(held)):
+        drawn = draw(held[i], draws=draws, min_per_class=min_per_class, seed=seed)
+        if len(found) == most:
+            drawn = f"not drawn: {most} tasks are scored"
+        if isinstance(drawn, DrawnTask):
+            found.append(drawn)
+        else:
+            reasons[held[i].name] = drawn
+    order = {h.name: i for i, h in enumerate(held)}
+    return sorted(found, key=lambda task: order[task.held.name]), reasons
 
 
 def judge(

@@ -1,0 +1,44 @@
+"""Data sets by name: real ones that anyone may download, and a generator of virtual hospitals."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from common.errors import SettingsError
+from simulation.datasets import synthetic, thyroid, uci_heart
+from simulation.datasets.base import Dataset
+
+_OWN_SITES: dict[str, Callable[[Path | None], Dataset]] = {
+    "thyroid": lambda _: thyroid.load(),
+    "uci-heart": uci_heart.load,
+}
+_GENERATED: dict[str, synthetic.SyntheticSettings] = {
+    "synthetic": synthetic.SyntheticSettings(),
+    "synthetic-control": synthetic.SyntheticSettings(shared=0.0),
+}
+NAMES = tuple(sorted([*_OWN_SITES, *_GENERATED]))
+
+
+def load_dataset(name: str, *, data: Path | None, seed: int, sites: int = 0) -> Dataset:
+    """Return a data set by its name, one of `NAMES`; `load_table` reads tables of other names.
+
+    Args:
+        name: which data set.
+        data: the folder of downloaded files, for a data set that needs one.
+        seed: what a generated data set is drawn from.
+        sites: how many hospitals to generate; 0 is the default number, and what real data need.
+
+    Raises:
+        SettingsError: the name is unknown, or the other settings do not go with it.
+        TableError: the files are missing or are other ones.
+    """
+    if name in _GENERATED:
+        return synthetic.generate(_GENERATED[name].with_sites(sites), seed, name=name)
+    if name not in _OWN_SITES:
+        raise SettingsError(
+            f"data set {name!r} is unknown", where="dataset", remedy=f"name {', '.join(NAMES)}"
+        )
+    if sites:
+        raise SettingsError(
+            f"{sites} sites cannot be had of {name}", where="sites", remedy="leave it at 0"
+        )
+    return _OWN_SITES[name](data)

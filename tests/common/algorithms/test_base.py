@@ -1,0 +1,273 @@
+"""What holds for every algorithm that is installed, and how one is installed."""
+
+import dataclasses
+import importlib
+import re
+import sys
+import tomllib
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from common.algorithms.base import (
+    RATE,
+    Algorithm,
+    InnerSettings,
+    constant,
+    episode_updates,
+    find_algorithm,
+    gradient_of,
+    rows_of,
+    theta_of,
+    update,
+)
+from common.algorithms.maml import MAML
+from common.episodes import Episode, Rows
+from common.errors import SettingsError
+from common.models import Loss, initialize, squared_error, weighted_loss
+from common.parameters import Params, flatten
+
+Build = Callable[..., Any]
+
+PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
+OURS: dict[str, str] = tomllib.loads(PYPROJECT.read_text())["project"]["entry-points"][
+    "wardround.algorithms"
+]
+EPISODIC = [name for name in OURS if find_algorithm(name).episode_update is not None]
+
+# torch 2.13 itself still uses its deprecated torch.jit.script, once, when it first loads jvp.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
+)
+
+
+def settings_of(algorithm: Algorithm, *, steps: int = 3) -> InnerSettings:
+    """Return settings with the algorithm's own defaults and a schedule that is half done."""
+    options = {name: option.default for name, option in algorithm.options.items()}
+    return InnerSettings(inner_lr=0.3, inner_steps=steps, options=options, progress=0.5)
+
+
+def updated(name: str, p: Any, episodes: Episode, *, steps: int = 3) -> Params:
+    algorithm = find_algorithm(name)
+    settings = settings_of(algorithm, steps=steps)
+    meta = algorithm.initial(p.theta, settings)
+    return update(algorithm, p.loss, meta, episodes, settings)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_algorithm_of_the_package_is_found_and_carries_its_own_name(name: str) -> None:
+    algorithm = find_algorithm(name)
+    assert algorithm.name == name
+    assert algorithm.summary
+    assert algorithm.source
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_update_has_the_names_and_shapes_of_meta_and_is_finite(
+    make_problem: Build, name: str
+) -> None:
+    p, algorithm = make_problem(), find_algorithm(name)
+    meta = algorithm.initial(p.theta, settings_of(algorithm))
+    learned = updated(name, p, p.episodes)
+    assert {n: u.shape for n, u in learned.items()} == {n: m.shape for n, m in meta.items()}
+    assert bool(torch.isfinite(flatten(learned)).all())
+    assert flatten(learned).any()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_update_leaves_theta_as_it_was(make_problem: Build, name: str) -> None:
+    p = make_problem()
+    before = flatten(p.theta).clone()
+    updated(name, p, p.episodes)
+    assert torch.equal(flatten(p.theta), before)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+@pytest.mark.parametrize("change", ["reversed", "padded"])
+@pytest.mark.parametrize("name", OURS)
+def test_neither_the_order_of_patients_nor_padding_changes_the_update(
+    make_problem: Build,
+    rearranged: Callable[[str, Episode], Episode],
+    name: str,
+    change: str,
+    steps: int,
+) -> None:
+    p = make_problem()
+    one = updated(name, p, p.episodes, steps=steps)
+    other = updated(name, p, rearranged(change, p.episodes), steps=steps)
+    torch.testing.assert_close(other, one, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", EPISODIC)
+def test_the_order_of_episodes_does_not_change_the_update(make_problem: Build, name: str) -> None:
+    p = make_problem()
+    turned = Episode(*(Rows(*(part.flip(0) for part in side)) for side in p.episodes))
+    torch.testing.assert_close(
+        updated(name, p, turned), updated(name, p, p.episodes), rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("name", EPISODIC)
+def test_the_update_is_the_mean_of_each_episodes_own(
+    make_problem: Build, each_episode: Callable[[Episode], list[Episode]], name: str
+) -> None:
+    p, algorithm = make_problem(), find_algorithm(name)
+    settings = settings_of(algorithm)
+    meta = algorithm.initial(p.theta, settings)
+    stacked = episode_updates(algorithm, p.loss, meta, p.episodes, settings)
+    one = algorithm.episode_update
+    assert one is not None
+    alone = [one(p.loss, meta, episode, settings) for episode in each_episode(p.episodes)]
+    for n, u in updated(name, p, p.episodes).items():
+        torch.testing.assert_close(stacked[n], torch.stack([a[n] for a in alone]))
+        torch.testing.assert_close(u, sum(a[n] for a in alone) / len(alone), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name,
+            marks=pytest.mark.xfail(reason="rows_of joins along the last axes, not along the rows")
+            if name in ("reptile", "fedavg", "fedprox")
+            else (),
+        )
+        for name in OURS
+    ],
+)
+def test_images_with_vector_targets_are_learned_from_by_every_algorithm(name: str) -> None:
+    model, theta = initialize(
+        lambda: nn.Sequential(nn.Conv2d(1, 2, 2), nn.Tanh(), nn.Flatten(), nn.Linear(8, 2)), 0
+    )
+    draw = torch.Generator().manual_seed(0)
+
+    def rows(size: int) -> Rows:
+        x = torch.randn(2, size, 1, 3, 3, generator=draw)
+        return Rows(x, torch.randn(2, size, 2, generator=draw), torch.ones(2, size))
+
+    algorithm, loss = find_algorithm(name), weighted_loss(model, squared_error)
+    settings = settings_of(algorithm, steps=1)
+    meta = algorithm.initial(theta, settings)
+    learned = update(algorithm, loss, meta, Episode(rows(4), rows(6)), settings)
+    assert bool(torch.isfinite(flatten(learned)).all())
+
+
+def test_an_algorithm_with_its_own_sum_is_given_all_episodes(make_problem: Build) -> None:
+    p = make_problem()
+
+    def number_of_episodes(
+        loss: Loss, meta: Params, episodes: Episode, settings: InnerSettings
+    ) -> Params:
+        return {"episodes": torch.tensor(episodes.support.weight.shape[0])}
+
+    counting = Algorithm(name="count", summary="", source="", site_update=number_of_episodes)
+    assert update(counting, p.loss, p.theta, p.episodes, InnerSettings())["episodes"].item() == 2
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_an_algorithm_gives_exactly_one_kind_of_update(both: bool) -> None:
+    one = MAML.episode_update if both else None
+    with pytest.raises(SettingsError, match="one of episode_update and site_update"):
+        Algorithm(name="mine", summary="", source="", episode_update=one, site_update=one)
+
+
+def test_an_algorithm_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        MAML.name = "other"  # type: ignore[misc]
+
+
+def test_theta_is_meta_without_the_learned_rates() -> None:
+    meta = {"w": torch.ones(1), RATE + "w": torch.ones(1)}
+    assert list(theta_of(meta)) == ["w"]
+    assert list(constant(meta, InnerSettings(inner_lr=0.5))) == ["w"]
+
+
+def test_gradient_of_differentiates_with_respect_to_meta(make_problem: Build) -> None:
+    # d/dw of ||w||^2 is 2w, whatever the episode.
+    def norm(loss: Loss, meta: Params, episode: Episode, settings: InnerSettings) -> Tensor:
+        return meta["w"].square().sum()
+
+    p, meta = make_problem(), {"w": torch.tensor([1.0, -3.0])}
+    assert gradient_of(norm)(p.loss, meta, p.episodes, InnerSettings())["w"].tolist() == [2, -6]
+
+
+@pytest.mark.parametrize("stacked", [True, False])
+def test_rows_of_joins_support_and_query(make_problem: Build, stacked: bool) -> None:
+    episodes = make_problem(support=6, query=8).episodes
+    if not stacked:
+        episodes = Episode(*(Rows(*(part[0] for part in side)) for side in episodes))
+    rows, lead = rows_of(episodes), ((2,) if stacked else ())
+    assert rows.x.shape == (*lead, 14, 3)
+    assert rows.y.shape == rows.weight.shape == (*lead, 14)
+    for joined, first, second in zip(rows, *episodes, strict=True):
+        at = len(lead)
+        assert torch.equal(joined.narrow(at, 0, 6), first)
+        assert torch.equal(joined.narrow(at, 6, 8), second)
+
+
+def test_an_unknown_algorithm_is_refused_with_those_that_there_are() -> None:
+    known = sorted(entry_points(group="wardround.algorithms").names)
+    assert set(OURS) <= set(known)
+    with pytest.raises(SettingsError, match=re.escape(", ".join(known))) as refusal:
+        find_algorithm("mamml")
+    assert "'mamml' is not installed" in str(refusal.value)
+
+
+FOREIGN_MODULE = '''
+"""A neighbour's algorithm: sign descent on the query loss, no adaptation."""
+from torch.func import grad
+from common.algorithms.base import Algorithm
+
+def signs(loss, meta, episode, settings):
+    return {name: g.sign() for name, g in grad(loss)(meta, *episode.query).items()}
+
+SIGNS = Algorithm(name="signs", summary="query signs", source="nowhere", episode_update=signs)
+NOTHING = "not an algorithm"
+'''
+FOREIGN_ENTRY_POINTS = """
+[wardround.algorithms]
+signs = neighbour_signs:SIGNS
+nothing = neighbour_signs:NOTHING
+"""
+
+
+@pytest.fixture
+def neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install a package of two entry points, as `pip install` would lay it out."""
+    (tmp_path / "neighbour_signs.py").write_text(FOREIGN_MODULE)
+    metadata = tmp_path / "neighbour_signs-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: neighbour-signs\nVersion: 1.0\n"
+    )
+    (metadata / "entry_points.txt").write_text(FOREIGN_ENTRY_POINTS)
+    monkeypatch.setitem(sys.modules, "neighbour_signs", None)  # so that it is forgotten afterwards
+    monkeypatch.delitem(sys.modules, "neighbour_signs")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+
+
+@pytest.mark.usefixtures("neighbour")
+def test_another_packages_algorithm_is_found_and_run_without_a_change_to_ours(
+    make_problem: Build,
+) -> None:
+    p, signs = make_problem(episodes=1), find_algorithm("signs")
+    learned = update(signs, p.loss, p.theta, p.episodes, InnerSettings())
+    assert set(flatten(learned).abs().tolist()) == {1.0}
+    assert find_algorithm("maml") is MAML
+
+
+@pytest.mark.usefixtures("neighbour")
+def test_an_entry_point_to_something_else_is_refused() -> None:
+    with pytest.raises(SettingsError, match="neighbour_signs:NOTHING is no Algorithm"):
+        find_algorithm("nothing")
+
+
+def test_the_neighbour_is_gone_again() -> None:
+    assert "signs" not in entry_points(group="wardround.algorithms").names
+    assert "neighbour_signs" not in sys.modules

@@ -1,0 +1,79 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from common.errors import RunFolderError
+from common.learner import Learner, make_learner
+from common.study import Study
+from server.state import (
+    STATE_FILE,
+    RoundRecord,
+    ServerState,
+    first_state,
+    load_state,
+    save_initialization,
+    save_state,
+)
+
+
+@pytest.fixture
+def learner(ward_study: Study) -> Learner:
+    return make_learner(ward_study, seed=0)
+
+
+@pytest.fixture
+def state(ward_study: Study, learner: Learner) -> ServerState:
+    record = RoundRecord(1, 1, True, ("Ash", "Fir"), {"Elm": "deadline"}, 0.1)
+    update = torch.randn(learner.dim, generator=torch.Generator().manual_seed(1))
+    return first_state(ward_study, learner).recorded(record).stepped(ward_study, update)
+
+
+def test_a_saved_state_is_read_back_bit_for_bit(
+    ward_study: Study, learner: Learner, state: ServerState, tmp_path: Path
+) -> None:
+    save_state(tmp_path, state)
+    again = load_state(tmp_path, ward_study, learner)
+    assert torch.equal(again.meta, state.meta)
+    assert torch.equal(again.optimizer.m, state.optimizer.m)
+    assert torch.equal(again.optimizer.v, state.optimizer.v)
+    assert again.optimizer.step == 1
+    assert (again.round_index, again.records) == (1, state.records)
+
+
+def test_every_damaged_byte_is_noticed(
+    ward_study: Study, learner: Learner, state: ServerState, tmp_path: Path
+) -> None:
+    save_state(tmp_path, state)
+    path = tmp_path / STATE_FILE
+    whole = path.read_bytes()
+    spoiled = [whole[:-1], whole[: len(whole) // 2], b"", b"{}"]
+    for at in range(0, len(whole), max(1, len(whole) // 60)):
+        spoiled.append(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    for data in spoiled:
+        path.write_bytes(data)
+        with pytest.raises(RunFolderError, match="checkpoint"):
+            load_state(tmp_path, ward_study, learner)
+
+
+def test_another_studys_checkpoint_and_a_missing_one_are_refused(
+    ward_study: Study, learner: Learner, state: ServerState, tmp_path: Path
+) -> None:
+    with pytest.raises(RunFolderError, match="no checkpoint"):
+        load_state(tmp_path, ward_study, learner)
+    save_state(tmp_path, dataclasses.replace(state, study="0" * 64))
+    with pytest.raises(RunFolderError, match="another study"):
+        load_state(tmp_path, ward_study, learner)
+
+
+def test_the_initialization_is_written_under_the_models_own_names(
+    learner: Learner, state: ServerState, tmp_path: Path
+) -> None:
+    save_initialization(tmp_path / "theta.safetensors", learner, state.meta)
+    written = load_file(tmp_path / "theta.safetensors")
+    assert {n: p.shape for n, p in written.items()} == {
+        n: p.shape for n, p in learner.initial.items()
+    }
+    assert torch.equal(torch.cat([written[n].reshape(-1) for n in learner.initial]), state.meta)
