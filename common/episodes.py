@@ -67,7 +67,7 @@ class EpisodePlan:
     support: int = 10
     query: int = 15
     meta_batch: int = 8
-    prevalence: Prevalence = "balanced"
+    prevalence: Prevalence = "natural"
 
     def __post_init__(self) -> None:
         for name in ("support", "query", "meta_batch"):
@@ -89,17 +89,17 @@ def draw_episodes(tasks: Sequence[Task], plan: EpisodePlan, rng: np.random.Gener
     used = np.zeros(
         1 + max((int(t.patient.max(initial=-1)) for t in tasks), default=-1), dtype=bool
     )
-    order: list[int] = []
+    able, order = set(range(len(tasks))), list[int]()
     drawn: list[Episode] = []
-    for _ in range(plan.meta_batch):
-        order = order or list(rng.permutation(len(tasks)))
-        if not order:
-            break
-        task = tasks[order.pop()]
+    while able and len(drawn) < plan.meta_batch:
+        order = order or [i for i in rng.permutation(len(tasks)) if i in able]
+        task = tasks[i := order.pop()]
         support, query = _draw_one(task, np.flatnonzero(~used[task.patient]), plan, rng)
         if len(support) and len(query):
             used[task.patient[support]] = used[task.patient[query]] = True
             drawn.append(pack(task, support, query, plan))
+        else:
+            able.discard(i)  # patients are only ever used up, so it stays out
     if not drawn:
         raise TableError(
             f"no episode can be drawn from {len(tasks)} task(s)",
@@ -112,7 +112,15 @@ def draw_episodes(tasks: Sequence[Task], plan: EpisodePlan, rng: np.random.Gener
 def pack(
     task: Task, support: NDArray[np.int64], query: NDArray[np.int64], plan: EpisodePlan
 ) -> Episode:
-    """Return one episode of the given row numbers, padded to the plan's sizes."""
+    """Return one episode of the given row numbers, padded to the plan's sizes.
+
+    Raises:
+        TableError: support or query is empty; its mean loss would be 0 / 0.
+    """
+    if not (len(support) and len(query)):
+        raise TableError(
+            "an episode needs patients in support and query", where=task.name, remedy="add patients"
+        )
     return Episode(_rows(task, support, plan.support), _rows(task, query, plan.query))
 
 
@@ -139,12 +147,18 @@ def _draw_one(
     if plan.prevalence == "natural":
         return _split(rng.permutation(free), plan.support, plan.query)
     classes = np.unique(task.y)
+    if min(plan.support, plan.query) < len(classes):
+        raise SettingsError(
+            f"{plan.support} + {plan.query} rows cannot hold {len(classes)} classes in balance",
+            where=f"task {task.name}",
+            remedy="enlarge support and query to the number of classes, or draw naturally",
+        )
     shares = [_share(plan, i, len(classes)) for i in range(len(classes))]
     halves = [
         _split(rng.permutation(free[task.y[free] == c]), *share)
         for c, share in zip(classes, shares, strict=True)
     ]
-    if any(len(s) == 0 or len(q) == 0 for s, q in halves):
+    if not halves or any(len(s) == 0 or len(q) == 0 for s, q in halves):
         return free[:0], free[:0]  # a class has run out
     return np.concatenate([s for s, _ in halves]), np.concatenate([q for _, q in halves])
 
@@ -159,5 +173,6 @@ def _split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first rows as support, the next as query; too few are shared in proportion."""
     if len(rows) < support + query:
-        support = max(1, round(len(rows) * support / (support + query))) if len(rows) > 1 else 0
+        wanted = round(len(rows) * support / (support + query))
+        support = min(max(1, wanted), max(0, len(rows) - 1))
     return rows[:support], rows[support : support + query]

@@ -93,7 +93,7 @@ class AlgorithmSettings(_Part):
 
     name: Name = "maml"
     inner_lr: float = Field(default=0.1, ge=0, le=10)
-    inner_steps: int = Field(default=3, ge=0, le=100)
+    inner_steps: int = Field(default=5, ge=0, le=100)
     options: dict[str, float] = {}
 
 
@@ -103,7 +103,7 @@ class EpisodeSettings(_Part):
     support: int = Field(default=10, ge=1, le=10_000)
     query: int = Field(default=15, ge=1, le=10_000)
     meta_batch: int = Field(default=8, ge=1, le=1_000)
-    prevalence: Literal["natural", "balanced"] = "balanced"
+    prevalence: Literal["natural", "balanced"] = "natural"
 
 
 class ServerSettings(_Part):
@@ -115,7 +115,7 @@ class ServerSettings(_Part):
 
     optimizer: Literal["sgd", "adam", "yogi"] = "adam"
     meta_lr: float = Field(default=0.003, gt=0, le=100)
-    rounds: int = Field(default=200, ge=1, le=1_000_000)
+    rounds: int = Field(default=300, ge=1, le=1_000_000)
     sites_per_round: int = Field(default=0, ge=0)
     quorum: Share = 0.5
     close_at: Share = 1.0

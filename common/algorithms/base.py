@@ -137,12 +137,8 @@ def theta_of(meta: Params) -> Params:
 
 def rows_of(episode: Episode) -> Rows:
     """Return support and query as one set of rows, for algorithms that do not split."""
-    return Rows(
-        *(
-            torch.cat(pair, dim=-2 if i == 0 else -1)
-            for i, pair in enumerate(zip(*episode, strict=True))
-        )
-    )
+    axis = episode.support.weight.dim() - 1  # rows; x and y may have more axes behind it
+    return Rows(*(torch.cat(pair, dim=axis) for pair in zip(*episode, strict=True)))
 
 
 def find_algorithm(name: str) -> Algorithm:

@@ -9,6 +9,8 @@ sites' models: FedAvg. With Adam it is FedAdam (Reddi et al. 2021, arXiv 2003.00
 mini-batches are the episodes of the round, support and query together, in order.
 """
 
+from functools import partial
+
 from torch import Tensor
 
 from common.adaptation import inner_step
@@ -18,22 +20,24 @@ from common.models import Loss
 from common.parameters import Params
 
 
-def local_training(loss: Loss, meta: Params, episodes: Episode, settings: InnerSettings) -> Params:
+def local_training(
+    loss: Loss, meta: Params, episodes: Episode, settings: InnerSettings, *, proximal: bool
+) -> Params:
     """Return theta - w, w = theta after `epochs` passes of SGD over the episodes [E, ...].
 
     FedProx: mu / 2 * ||w - theta||^2 is added to the loss (equation 2); mu = 0 is FedAvg.
     """
-    mu = settings.options.get("mu", 0.0)
+    mu = settings.options["mu"] if proximal else 0.0
 
-    def proximal(w: Params, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    def pulled(w: Params, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
         pull = sum(((w[n] - meta[n]).square().sum() for n in meta), start=weight.new_zeros(()))
         return loss(w, x, y, weight) + mu / 2 * pull
 
     rates, w = constant(meta, settings), meta
     batches = rows_of(episodes)
-    for _ in range(int(settings.options.get("epochs", 1))):
+    for _ in range(int(settings.options["epochs"])):
         for batch in zip(*(part.unbind(0) for part in batches), strict=True):
-            objective = proximal if mu else loss
+            objective = pulled if proximal else loss
             w = inner_step(objective, w, Rows(*batch), rates, second_order=False)
     return {name: meta[name] - w[name] for name in meta}
 
@@ -44,7 +48,7 @@ FEDAVG = Algorithm(
     name="fedavg",
     summary="FedAvg: one model for all, the mean of local trainings",
     source="McMahan et al. 2017, arXiv 1602.05629",
-    site_update=local_training,
+    site_update=partial(local_training, proximal=False),
     options={"epochs": EPOCHS},
     optimizer="sgd",
     meta_lr=1.0,
@@ -54,7 +58,7 @@ FEDPROX = Algorithm(
     name="fedprox",
     summary="FedProx: FedAvg with a pull towards the shared model",
     source="Li et al. 2020, arXiv 1812.06127",
-    site_update=local_training,
+    site_update=partial(local_training, proximal=True),
     options={
         "epochs": EPOCHS,
         "mu": Option(default=0.1, low=0.0, high=1e3, meaning="strength of the proximal term"),

@@ -128,18 +128,7 @@ def test_the_update_is_the_mean_of_each_episodes_own(
         torch.testing.assert_close(u, sum(a[n] for a in alone) / len(alone), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(reason="rows_of joins along the last axes, not along the rows")
-            if name in ("reptile", "fedavg", "fedprox")
-            else (),
-        )
-        for name in OURS
-    ],
-)
+@pytest.mark.parametrize("name", OURS)
 def test_images_with_vector_targets_are_learned_from_by_every_algorithm(name: str) -> None:
     model, theta = initialize(
         lambda: nn.Sequential(nn.Conv2d(1, 2, 2), nn.Tanh(), nn.Flatten(), nn.Linear(8, 2)), 0

@@ -1,0 +1,66 @@
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from client.site import KEY_FILE, open_site, site_key
+from common.errors import SettingsError
+
+Node = dict[str, str | int | float | bool]
+
+
+@pytest.fixture
+def node(wards: Callable[..., dict[str, Any]], tmp_path: Path) -> Node:
+    """The node config of ward Ash, with a table of its own patients only."""
+    settings = wards()
+    table = pd.read_csv(settings["data"])
+    own = tmp_path / "ash.csv"
+    table[table["site"] == "Ash"].drop(columns="site").to_csv(own, index=False)
+    state = str(tmp_path / "state")
+    return {"study": settings["study"], "data": str(own), "site": "Ash", "state": state}
+
+
+def test_a_hospital_is_opened_from_its_own_files_and_nothing_the_coordinator_says(
+    node: Node,
+) -> None:
+    elsewhere: Node = {"dataset": "synthetic", "study": "elsewhere.toml", "data": "elsewhere.csv"}
+    study, site, learner = open_site(node, elsewhere)
+    assert study.name == "wards"
+    assert site.name == "Ash"
+    assert [task.name for task in site.tasks] == ["gout", "anaemia"]
+    assert len(site.tasks[0].y) == 60
+    assert learner.algorithm.name == "maml"
+
+
+def test_the_sites_key_is_made_once_for_its_owner_only(node: Node) -> None:
+    folder = Path(str(node["state"]))
+    key = open_site(node, {}).site.key
+    path = folder / KEY_FILE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert key == path.read_bytes() == site_key(folder)
+    assert len(key) == 32
+
+
+def test_two_hospitals_never_share_a_key(tmp_path: Path) -> None:
+    assert site_key(tmp_path / "a") != site_key(tmp_path / "b")
+
+
+def test_a_key_that_others_can_read_or_that_is_cut_is_refused(tmp_path: Path) -> None:
+    site_key(tmp_path)
+    path = tmp_path / KEY_FILE
+    path.chmod(0o644)
+    with pytest.raises(SettingsError, match="read by others"):
+        site_key(tmp_path)
+    path.write_bytes(b"short")
+    path.chmod(0o600)
+    with pytest.raises(SettingsError, match="damaged"):
+        site_key(tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["study", "data", "site", "state"])
+def test_a_node_that_lacks_a_setting_says_which(missing: str, node: Node) -> None:
+    with pytest.raises(SettingsError, match=f"{missing} is not set"):
+        open_site({k: v for k, v in node.items() if k != missing}, {})

@@ -1,0 +1,96 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from common.errors import SettingsError
+from simulation.datasets import load_dataset
+from simulation.datasets.base import Dataset
+from simulation.scenarios import SCENARIOS, Scenario, split
+from simulation.source import make_plan
+
+Wards = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def dataset(wards: Wards) -> Dataset:
+    return make_plan(wards()).dataset
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_patient_of_training_is_ever_judged(
+    scenario: Scenario, seed: int, dataset: Dataset
+) -> None:
+    parts = split(dataset, scenario, held_out=(), seed=seed)
+    # A ward's patients differ in their marker, so a row of inputs tells who it is. Compare the
+    # columns that no task forbids: age and marker.
+    sides = [
+        {
+            (s, t.x[i, :4].tobytes())
+            for s, tasks in parts.train.items()
+            for t in tasks
+            for i in range(len(t.y))
+        },
+        *(
+            {(h.site, h.task.x[i, :4].tobytes()) for h in side for i in range(len(h.task.y))}
+            for side in (parts.validation, parts.test)
+        ),
+    ]
+    train, validation, test = sides
+    assert train
+    assert test
+    assert not train & validation
+    assert not train & test
+    assert not validation & test
+
+
+def test_few_shot_holds_out_whole_hospitals(dataset: Dataset) -> None:
+    parts = split(dataset, "few-shot", held_out=("Cedar",), seed=0)
+    assert sorted(parts.train) == ["Ash", "Birch", "Elm", "Fir"]
+    assert {h.site for h in parts.test} == {"Cedar"}
+    assert {h.task.name for h in parts.test} == {"gout", "anaemia"}
+    assert {h.site for h in parts.validation} == set(parts.train)
+
+
+def test_cross_domain_never_trains_on_the_held_out_diagnosis(dataset: Dataset) -> None:
+    parts = split(dataset, "cross-domain", held_out=("gout",), seed=0)
+    assert {t.name for tasks in parts.train.values() for t in tasks} == {"anaemia"}
+    assert {h.task.name for h in parts.test} == {"gout"}
+
+
+def test_personalised_holds_out_a_patient_group_of_each_site(dataset: Dataset) -> None:
+    parts = split(dataset, "personalised", held_out=(), seed=0)
+    groups = {h.site: h.group for h in parts.test}
+    assert set(groups) == set(parts.train)
+    assert len(set(groups.values())) > 1, "sites take turns"
+    assert all(h.group for h in parts.test)
+
+
+def test_many_sites_give_whole_sites_to_validation() -> None:
+    parts = split(
+        load_dataset("synthetic", data=None, seed=0, sites=16), "few-shot", held_out=(), seed=0
+    )
+    assert not {h.site for h in parts.validation} & set(parts.train)
+    assert not {h.site for h in parts.test} & {h.site for h in parts.validation}
+    assert all(h.truth is not None for h in parts.test)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "name", "said"),
+    [
+        ("few-shot", "Oak", "there is no site 'Oak'"),
+        ("cross-domain", "flu", "there is no task 'flu'"),
+        ("personalised", "elves", "there is no patient group 'elves'"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_known_ones(
+    scenario: Scenario, name: str, said: str, dataset: Dataset
+) -> None:
+    with pytest.raises(SettingsError, match=said):
+        split(dataset, scenario, held_out=(name,), seed=0)
+
+
+def test_holding_out_everything_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(SettingsError, match="no training task is left"):
+        split(dataset, "few-shot", held_out=tuple(dataset.patients), seed=0)
