@@ -1,6 +1,6 @@
-"""What a run says, in a table and in sentences: also, and first, where a baseline wins."""
+"""What a run says, in a table and in sentences; where a baseline wins, that is what they say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.table import Table
@@ -14,6 +14,7 @@ LABELS = {
     "brier": "Brier score (lower is better)",
     "log-loss": "log-loss (lower is better)",
 }
+NAMES = {"auroc": "AUROC", "brier": "Brier score"}
 TRUTH = "truth"
 
 
@@ -41,8 +42,8 @@ def table(results: Mapping[str, Any], metric: str) -> Table:
 
 
 def cell(row: Mapping[str, Any] | None) -> str:
-    """Return mean and interval as text."""
-    return f"{row['mean']:.3f} ({row['low']:.3f}-{row['high']:.3f})" if row else "-"
+    """Return mean and interval, one below the other so that five of them fit a terminal."""
+    return f"{row['mean']:.3f}\n{row['low']:.2f}-{row['high']:.2f}" if row else "-"
 
 
 def verdict(results: Mapping[str, Any]) -> list[str]:
@@ -50,35 +51,32 @@ def verdict(results: Mapping[str, Any]) -> list[str]:
     return [sentence for metric in ("auroc", "brier") for sentence in _sentences(results, metric)]
 
 
-def _sentences(results: Mapping[str, Any], metric: str) -> Sequence[str]:
+def _sentences(results: Mapping[str, Any], metric: str) -> Iterator[str]:
     main = results["study"]["algorithm"]["name"]
-    rows = overall(results, metric)
+    means = {at: row["mean"] for at, row in overall(results, metric).items()}
     sign = 1 if HIGHER_IS_BETTER[metric] else -1
-    found = []
-    for k in sorted({k for _, k in rows}):
-        others = {a: r["mean"] for (a, kk), r in rows.items() if kk == k and a not in (main, TRUTH)}
-        if (main, k) not in rows or not others:
-            continue
-        best = max(others, key=lambda arm: sign * others[arm])
-        gap = sign * (rows[main, k]["mean"] - others[best])
-        paired = next(
-            d
-            for d in results["differences"]
-            if (d["k"], d["minus"], d["metric"]) == (k, best, metric)
-        )
-        found.append(_sentence(metric, k, main, best, gap, paired))
-    return found
+    for k in sorted({k for _, k in means}):
+        others = [arm for arm, at in means if at == k and arm not in (main, TRUTH)]
+        if (main, k) in means and others:
+            best = max(others, key=lambda arm: sign * means[arm, k])
+            paired = next(
+                row
+                for row in results["differences"]
+                if (row["k"], row["minus"], row["metric"]) == (k, best, metric)
+            )
+            how = _compared(sign * paired["mean"], paired)
+            yield (
+                f"{NAMES[metric]}, k = {k}: {main} {means[main, k]:.3f} is {how} than the best other "
+                f"arm, {best} {means[best, k]:.3f} (difference {paired['mean']:+.3f}, {_sure(paired)})."
+            )
 
 
-def _sentence(
-    metric: str, k: int, main: str, best: str, gap: float, paired: Mapping[str, Any]
-) -> str:
-    if paired["low"] is None:
-        sure = "one task: no interval"
-    else:
-        sure = f"95 % interval {paired['low']:+.3f} to {paired['high']:+.3f}"
+def _compared(gain: float, paired: Mapping[str, Any]) -> str:
     clear = paired["low"] is not None and paired["low"] * paired["high"] > 0
-    how = "beats" if gap > 0 else "loses to"
-    how = how if clear else f"{'is above' if gap > 0 else 'is below'}, not clearly,"
-    name = metric.upper() if metric == "auroc" else metric.capitalize()
-    return f"{name}, k = {k}: {main} {how} {best} by {abs(gap):.3f} ({sure})."
+    return f"{'' if clear else 'not clearly '}{'better' if gain > 0 else 'worse'}"
+
+
+def _sure(paired: Mapping[str, Any]) -> str:
+    if paired["low"] is None:
+        return "one task: no interval"
+    return f"95 % interval {paired['low']:+.3f} to {paired['high']:+.3f}"
