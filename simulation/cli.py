@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from common.errors import SettingsError
+
 
 def simulate(
     *,
@@ -77,8 +79,15 @@ def _run(settings: dict[str, Any], output: Path, resume: bool) -> dict[str, Any]
     import torch  # slow to import: not before it is needed, so that --help is quick
 
     from simulation.progress import Reporter
-    from simulation.run import simulate_study
 
+    try:
+        from simulation.run import simulate_study
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"{error.name} is not installed",
+            where="wardround simulate",
+            remedy="pip install 'wardround[demo]'",
+        ) from error
     torch.set_num_threads(1)
     return simulate_study(settings, output, resume=resume, reporter=Reporter())
 

@@ -203,6 +203,6 @@ def _described(task: DrawnTask) -> Mapping[str, Any]:
 
 def _versions() -> dict[str, str]:
     found = {
-        name: version(name) for name in ("wardround", "flwr", "torch", "numpy", "scikit-learn")
+        name: version(name) for name in ("wardround", "flwr", "torch", "numpy", "scipy")
     }
     return found | {"python": platform.python_version(), "machine": platform.machine()}

@@ -1,4 +1,4 @@
-"""Documents are true: settings, algorithms and commands are all named, and nothing else intrudes."""
+"""Documents are true: settings, algorithms and commands are named; nothing else intrudes."""
 
 import re
 import subprocess

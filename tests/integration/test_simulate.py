@@ -207,3 +207,12 @@ def test_an_explosion_in_training_is_said_in_one_line(
     code, _, err = run(*table_options(settings), "--output", tmp_path / "run")
     assert code == 1
     assert "lower inner_lr" in err.splitlines()[-1]
+
+
+def test_an_install_without_the_demo_extra_says_what_to_install(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "simulation.run", None)  # what a missing module looks like
+    code, _, err = run("--output", tmp_path / "run")
+    assert code == 1
+    assert "wardround[demo]" in err
