@@ -115,7 +115,7 @@ class ServerSettings(_Part):
 
     optimizer: Literal["sgd", "adam", "yogi"] = "adam"
     meta_lr: float = Field(default=0.003, gt=0, le=100)
-    rounds: int = Field(default=300, ge=1, le=1_000_000)
+    rounds: int = Field(default=200, ge=1, le=1_000_000)
     sites_per_round: int = Field(default=0, ge=0)
     quorum: Share = 0.5
     close_at: Share = 1.0

@@ -24,10 +24,10 @@ Floats = NDArray[np.float64]
 Setting = tuple[float, int]
 """(scale of the inner rates, number of steps)."""
 
-SCALES, STEPS = (0.03, 0.1, 0.3, 1.0, 3.0), (1, 5, 20, 50)
+SCALES, STEPS = (0.1, 0.3, 1.0, 3.0), (1, 3, 5, 10, 20)
 """The grid of an adapting arm: 20 settings, the same number for each."""
 
-NETWORK_SCALES, NETWORK_STEPS = (0.1, 0.3, 1.0, 3.0, 10.0), (5, 20, 50, 100)
+NETWORK_SCALES, NETWORK_STEPS = (0.3, 1.0, 3.0, 10.0), (2, 5, 10, 20, 50)
 """The grid of a network that starts from random parameters: 20 settings too."""
 
 

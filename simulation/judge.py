@@ -32,7 +32,7 @@ from simulation.source import Plan
 
 CURVE_K = 10
 """The learning curve shows adaptation to so many labelled patients."""
-VALIDATION_TASKS, VALIDATION_DRAWS = 12, 10
+VALIDATION_TASKS, VALIDATION_DRAWS = 12, 6
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,7 @@ def judge(
         "learning_curve": list(_learning_curve(trained, tasks.validation)),
         "held_out": [_described(task) for task in tasks.test],
         "not_scored": [{"held_out": n, "why": why} for n, why in tasks.not_scored.items()],
+        "validation": [_described(task) for task in tasks.validation],
         "choices": [
             {"arm": arm.name, "k": k, "rate_scale": scale, "steps": steps}
             for arm in arms
@@ -137,7 +138,7 @@ def judge(
         "differences": [
             row
             for metric in ("auroc", "brier")
-            for row in summary.differences(scores, main.name, metric=metric, seed=seed)
+            for row in summary.differences(scores, sites, main.name, metric=metric, seed=seed)
         ],
     }
 
@@ -202,7 +203,5 @@ def _described(task: DrawnTask) -> Mapping[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {
-        name: version(name) for name in ("wardround", "flwr", "torch", "numpy", "scipy")
-    }
+    found = {name: version(name) for name in ("wardround", "flwr", "torch", "numpy", "scipy")}
     return found | {"python": platform.python_version(), "machine": platform.machine()}

@@ -3,6 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from simulation.summary import BOOTSTRAPS, MANY_SITES
+
+DASH, MINUS, SPACE = "\N{EN DASH}", "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
+
 
 class Html(str):
     """Text that is HTML already. All other text is escaped on its way into an element."""
@@ -34,7 +38,26 @@ def table(
 
 def definitions(terms: Mapping[str, object]) -> Html:
     """Return a list of terms and what they mean."""
-    return element("dl", *(element("dt", t) + element("dd", d) for t, d in terms.items()))
+    return element(
+        "dl", *(element(*pair) for t, d in terms.items() for pair in (("dt", t), ("dd", d)))
+    )
+
+
+def count(n: int, noun: str) -> str:
+    """Return "1 task" or "2 tasks"."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def listed(items: Iterable[object], last: str = "and") -> str:
+    """Return "0, 5 and 10"."""
+    *first, end = map(str, items)
+    return f"{', '.join(first)} {last} {end}" if first else end
+
+
+def number(value: float, *, signed: bool = False) -> str:
+    """Return three decimals; a signed number has its sign, 0 too, and never -0."""
+    rounded = round(value, 3) + 0.0
+    return f"{rounded:+.3f}".replace("-", MINUS) if signed else f"{rounded:.3f}"
 
 
 def page(title: str, body: Html) -> str:
@@ -50,8 +73,8 @@ def page(title: str, body: Html) -> str:
 STYLE = """
 :root { color-scheme: light; --ink: #1c2733; --soft: #55616d; --line: #cfd6dd; --deep: #003f72; }
 * { box-sizing: border-box; }
-body { margin: 0; background: #fff; color: var(--ink); font: 15px/1.5 system-ui, -apple-system,
-  "Segoe UI", "Helvetica Neue", Arial, "DejaVu Sans", sans-serif; }
+body { margin: 0; overflow-wrap: break-word; background: #fff; color: var(--ink);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Arial, "DejaVu Sans", sans-serif; }
 main { max-width: 900px; margin: 0 auto; padding: 28px 24px 60px; }
 h1 { font-size: 27px; line-height: 1.2; margin: 0 0 4px; color: var(--deep); }
 h2 { font-size: 20px; margin: 40px 0 8px; padding-top: 10px; border-top: 2px solid var(--deep); }
@@ -73,26 +96,29 @@ th, td { padding: 4px 8px; border-bottom: 1px solid var(--line); text-align: rig
 th:first-child, td:first-child { text-align: left; }
 thead th { border-bottom: 1.5px solid var(--ink); vertical-align: bottom; }
 tbody th { font-weight: normal; overflow-wrap: anywhere; }
+td small.side { color: var(--ink); font-weight: 600; }
 td small { display: block; color: var(--soft); font-size: 11px; white-space: nowrap; }
 .words td { text-align: left; overflow-wrap: anywhere; }
-.words th { text-align: left; }
+.words th { text-align: left; } .words tbody th { min-width: 8em; }
 .test { background: #e6eff7; padding: 0 4px; border-radius: 3px; color: var(--deep);
   font-weight: 600; }
-.aside { color: var(--soft); font-style: italic; }
+.inline td small { display: inline; margin-left: 8px; font-size: 12px; }
 .reading { white-space: nowrap; }
 .box { background: #f4f6f8; border: 1px solid var(--line); border-left: 5px solid var(--deep);
   padding: 4px 18px 10px; margin: 32px 0; border-radius: 3px; font-size: 14px; }
 .box h2 { border: 0; padding: 0; margin: 12px 0 4px; }
 .box h3 { margin: 14px 0 4px; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 16px; margin: 6px 0 10px; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 16px; margin: 6px 0 10px;
+  font-size: 14px; }
 dt { font-weight: 600; }
 dd { margin: 0; overflow-wrap: anywhere; }
 .task { border: 1px solid var(--line); border-radius: 3px; padding: 10px 12px 2px; margin: 12px 0; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 0 22px; }
 .pair > * { min-width: 0; }
-.pair table, .task table { font-size: 12.5px; }
+.pair table { font-size: 12.5px; margin-top: 2px; }
 .pair th, .pair td { padding: 3px 3px; }
-.pair td small { font-size: 10px; letter-spacing: -0.02em; }
+.pair td small.side { color: var(--ink); font-weight: 600; }
+td small { font-size: 10px; letter-spacing: -0.02em; }
 pre { background: #f4f6f8; border: 1px solid var(--line); padding: 10px 12px; border-radius: 3px;
   white-space: pre-wrap; overflow-wrap: anywhere; font-size: 13px; }
 @media (max-width: 760px) { .pair { grid-template-columns: 1fr; } dl { display: block; } }
@@ -100,15 +126,17 @@ pre { background: #f4f6f8; border: 1px solid var(--line); padding: 10px 12px; bo
   @page { size: A4; margin: 14mm 13mm; }
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
-  table { font-size: 8.5pt; } .pair table, .task table { font-size: 7.5pt; }
+  table { font-size: 8.5pt; } .pair table { font-size: 7.5pt; }
   th, td { padding: 2px 4px; } .pair th, .pair td { padding: 2px; }
-  td small { font-size: 7pt; } .pair td small { font-size: 6pt; }
+  td small.side { color: var(--ink); font-weight: 600; }
+td small { font-size: 7pt; } .pair td small.side { color: var(--ink); font-weight: 600; }
+td small { font-size: 6pt; }
   .lead { font-size: 11pt; } .note, figcaption, caption { font-size: 8.5pt; }
-  .box { font-size: 9pt; }
+  .box, dl { font-size: 9pt; }
   .pair { grid-template-columns: 1fr 1fr; gap: 0 14px; }
   dl { display: grid; }
-  h2, h3, h4, caption, thead { break-after: avoid; }
-  figure, tr, .task, .box li, dd { break-inside: avoid; page-break-inside: avoid; }
+  h2, h3, h4, h2 + p, caption, thead { break-after: avoid; page-break-after: avoid; }
+  figure, tr, dd, li, .task, table:not(.words) { break-inside: avoid; page-break-inside: avoid; }
   thead { display: table-header-group; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 }
@@ -139,11 +167,34 @@ METRICS = {
     "Brier score": "Mean squared distance between probability and outcome. 0 is perfect; one half "
     "for everybody gives 0.25. It judges the probabilities themselves; rare diagnoses have small "
     "scores, so compare within one table only.",
-    "average precision": "Of those ranked as high as a patient with the diagnosis, the share that "
-    "has it too, averaged. Guessing gives the prevalence.",
+    "average precision": "Of the patients ranked at least as high as one with the diagnosis, the "
+    "share that has it, averaged over those with it. Guessing gives the prevalence.",
     "log-loss": "Mean of -log(probability given to what happened). 0 is perfect; it punishes "
     "confident errors hardest.",
 }
+ZERO = (
+    "No patient is labelled. What was trained is used as it is; the local arms know nothing and "
+    "give one half to everybody."
+)
+PROTOCOL = (
+    "Half of a task's patients are tested: the same ones for every arm and k. The labelled come "
+    "from the other half in their natural mix, so five may hold no case of a rare diagnosis. "
+    "Network arms take step size and number of steps from a grid of 20, by log-loss on validation "
+    "tasks."
+)
+INTERVALS = (
+    "All are 95 % intervals. Of one task: from its test patients and from {draws} draws of the "
+    f"labelled patients (average precision: draws alone). Of all tasks: {BOOTSTRAPS} bootstraps "
+    f"of sites (from {MANY_SITES} held-out sites on; else of tasks), each task's own uncertainty "
+    "added. Of differences: arms are paired within each task; sites or tasks are resampled, "
+    "test patients are not. A mean "
+    "has the same tasks at every k."
+)
+SECONDARY = (
+    "Customary in research on few-shot learning, but not what a ward meets: patients do not come "
+    "in equal numbers with and without a diagnosis, and whoever could choose them so would know "
+    "the labels already. The conclusions above do not use it."
+)
 LIMITS = (
     "One training run with one seed. Another seed can change small differences, and no interval "
     "here includes that.",
@@ -154,3 +205,24 @@ LIMITS = (
     "This is no clinical claim. Nothing here has been tested in care, and no score here says that "
     "a decision about a patient would be better.",
 )
+
+
+def explained(arms: Iterable[str], main: str, *, draws: int) -> Html:
+    """Return the box that says what arms, scores and intervals are, and what nothing here says."""
+    texts = {arm: ARMS.get(arm, UNDER_TEST) for arm in arms}
+    if main in ARMS:
+        texts[main] = f"The algorithm under test. {ARMS[main]}"
+    rest = {"k = 0": ZERO, "k labelled": PROTOCOL, "intervals": INTERVALS.format(draws=draws)}
+    return element(
+        "section",
+        element("h2", "How to read this"),
+        element("h3", "The arms"),
+        definitions(texts | {"prevalence alone": PREVALENCE}),
+        element("h3", "The scores"),
+        definitions(METRICS),
+        element("h3", "The rest"),
+        definitions(rest),
+        element("h3", "What this cannot say"),
+        element("ul", *(element("li", limit) for limit in LIMITS)),
+        css="box",
+    )

@@ -57,21 +57,24 @@ def complete_tasks(scores: Scores) -> list[str]:
     return [held for held, scored in by_task.items() if scored == ks]
 
 
-def differences(scores: Scores, arm: str, *, metric: str, seed: int) -> list[dict[str, Any]]:
-    """Return `arm` minus every other arm, paired over tasks: mean and 95 % bootstrap over tasks.
+def differences(
+    scores: Scores, site_of: Mapping[str, str], arm: str, *, metric: str, seed: int
+) -> list[dict[str, Any]]:
+    """Return `arm` minus every other arm, paired over tasks: mean and 95 % bootstrap interval.
+
+    Sites are resampled if there are at least MANY_SITES, else tasks. The test patients' own part in
+    the uncertainty is left out: it is shared by both arms, to an extent that is not known here.
 
     With fewer than two tasks there is no interval: `low` and `high` are None.
     """
     tasks = complete_tasks(scores)
     found = []
     for k, other in dict.fromkeys((k, other) for _, k, other in scores if other != arm):
-        pairs = [
-            scores[t, k, arm][metric].mean - scores[t, k, other][metric].mean
-            for t in tasks
-            if (t, k, other) in scores
-        ]
+        scored = [t for t in tasks if (t, k, other) in scores]
+        pairs = [scores[t, k, arm][metric].mean - scores[t, k, other][metric].mean for t in scored]
         if pairs:
-            mean, low, high = _interval([(p, 0.0) for p in pairs], tasks, seed=seed)
+            sites = [site_of[t] for t in scored]
+            mean, low, high = _interval([(p, 0.0) for p in pairs], sites, seed=seed)
             known = len(pairs) > 1
             found.append(
                 {

@@ -66,8 +66,9 @@ def _sentences(results: Mapping[str, Any], metric: str) -> Iterator[str]:
             )
             how = _compared(sign * paired["mean"], paired)
             yield (
-                f"{NAMES[metric]}, k = {k}: {main} {means[main, k]:.3f} is {how} than the best other "
-                f"arm, {best} {means[best, k]:.3f} (difference {paired['mean']:+.3f}, {_sure(paired)})."
+                f"{NAMES[metric]}, k = {k}: {main} {means[main, k]:.3f} is {how} than the best "
+                f"other arm, {best} {means[best, k]:.3f} "
+                f"(difference {paired['mean']:+.3f}, {_sure(paired)})."
             )
 
 

@@ -1,5 +1,6 @@
 """`wardround simulate` as its user types it, on a small federation."""
 
+import html
 import json
 import sys
 from collections.abc import Callable
@@ -56,7 +57,7 @@ def test_each_use_runs_from_table_to_report(
     for name in ("study.toml", "state.safetensors", "initialization.safetensors", "report.html"):
         assert (folder / name).stat().st_size > 0
     for row in results["held_out"]:
-        assert row["held_out"] in (folder / "report.html").read_text()
+        assert html.escape(row["held_out"]) in (folder / "report.html").read_text()
 
 
 def test_the_same_command_gives_the_same_numbers(wards: Wards, run: Run, tmp_path: Path) -> None:

@@ -72,13 +72,15 @@ def test_differences_are_paired_by_task() -> None:
     for i, level in enumerate(np.linspace(0.5, 0.9, 8)):  # hard and easy tasks, always .02 better
         values[f"{i}", 5, "fedavg"] = float(level)
         values[f"{i}", 5, "maml"] = float(level) + 0.02
-    (row,) = differences(scores(values), "maml", metric="auroc", seed=0)
+    (row,) = differences(
+        scores(values), {str(i): str(i) for i in range(8)}, "maml", metric="auroc", seed=0
+    )
     assert (row["minus"], row["k"], row["tasks"]) == ("fedavg", 5, 8)
     assert [row[key] for key in ("mean", "low", "high")] == pytest.approx([0.02] * 3)
 
 
 def test_one_task_gives_a_difference_without_an_interval() -> None:
     found = scores({("A", 5, "maml"): 0.7, ("A", 5, "fedavg"): 0.6})
-    (row,) = differences(found, "maml", metric="auroc", seed=0)
+    (row,) = differences(found, {"A": "A"}, "maml", metric="auroc", seed=0)
     assert row["mean"] == pytest.approx(0.1)
     assert row["low"] is row["high"] is None

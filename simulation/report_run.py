@@ -1,0 +1,110 @@
+"""What the report says of the run itself: who trained, what happened, how to make it again."""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from statistics import median
+from typing import Any
+
+from simulation.report_style import SPACE, Html, count, definitions, element, table
+from simulation.report_tables import by_k
+from simulation.source import DEFAULTS
+
+Results = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+
+def not_scored(results: Results) -> Iterator[Html]:
+    """Yield the tasks that cannot be scored, by reason."""
+    yield element("h2", "Held-out tasks that are not scored")
+    reasons: dict[str, list[str]] = {}
+    for row in results["not_scored"]:
+        reasons.setdefault(row["why"], []).append(row["held_out"])
+    if not reasons:
+        yield element("p", "None: all held-out tasks are scored.")
+        return
+    rows = ((why, len(names), "; ".join(names)) for why, names in reasons.items())
+    yield table(("reason", "tasks", "which"), rows, css="words")
+
+
+def choices(results: Results) -> Iterator[Html]:
+    """Yield what each arm was tuned to, per k."""
+    yield element("h2", "Settings that the validation tasks chose")
+    chosen = {
+        (c["arm"], c["k"]): f"\N{MULTIPLICATION SIGN}{c['rate_scale']:g}, {c['steps']}"
+        for c in results["choices"]
+    }
+    yield by_k(chosen, "Factor on the inner rate, number of steps")
+
+
+def training(results: Results) -> Iterator[Html]:
+    """Yield the training sites with their tasks."""
+    yield element("h2", "Who trained")
+    sites: dict[str, list[str]] = {}
+    for row in results["training"]:
+        task = f"{row['task']} {row['positive']}/{row['patients']}"
+        sites.setdefault(row["site"], []).append(task.replace(" ", SPACE))
+    rows = ((site, len(tasks), "; ".join(tasks)) for site, tasks in sites.items())
+    yield table(("site", "tasks", "positive / patients of each"), rows, css="words")
+
+
+def what_happened(results: Results) -> Iterator[Html]:
+    """Yield how many rounds closed, and who was dropped from them."""
+    yield element("h2", "What happened in training")
+    rounds, study = results["rounds"], results["study"]
+    closed = [len(r["accepted"]) for r in rounds if r["closed"]] or [0]
+    failed = len([r for r in rounds if not r["closed"]])
+    some = f"{min(closed)} to {max(closed)}" if min(closed) < max(closed) else f"{closed[0]}"
+    yield element(
+        "p",
+        f"{len(rounds) - failed} of {study['server']['rounds']} rounds closed, each with the "
+        f"updates of {some} sites (median {median(closed):g}). "
+        f"{count(failed, 'attempt') if failed else 'No attempt'} at a round failed. "
+        f"All took {sum(r['seconds'] for r in rounds):.0f} seconds. "
+        "These are the rounds of the algorithm under test; a baseline's own are not listed.",
+    )
+    yield _dropped(rounds)
+
+
+def _dropped(rounds: Iterable[Row]) -> Html:
+    found = Counter((why, site) for r in rounds for site, why in r["dropped"].items())
+    if not found:
+        return element("p", "No site was dropped from any round.")
+    reasons: dict[str, dict[str, int]] = {}
+    for (why, site), times in sorted(found.items()):
+        reasons.setdefault(why, {})[site] = times
+    rows = (
+        (why, sum(sites.values()), "; ".join(f"{site} ({n})" for site, n in sites.items()))
+        for why, sites in reasons.items()
+    )
+    title = "Sites dropped from an attempt at a round"
+    return table(("reason", "times", "sites (times)"), rows, title=title, css="words")
+
+
+def origin(results: Results) -> Iterator[Html]:
+    """Yield the command, the settings and the versions."""
+    study, settings = results["study"], results["settings"]
+    yield element("h2", "How to make this again")
+    yield element("pre", _command(settings))
+    parts = {
+        part: "; ".join(f"{k} = {v}" for k, v in study[part].items())
+        for part in ("algorithm", "model", "episodes", "server", "evaluation")
+    }
+    features = [feature["name"] for feature in study["features"]]
+    yield definitions(
+        {"study id": study["id"], "data set": results["dataset"], "scenario": results["scenario"]}
+        | parts
+        | {"measurements": f"{len(features)}: {', '.join(features)}"}
+        | {"versions": "; ".join(f"{k} {v}" for k, v in results["versions"].items())}
+    )
+
+
+def _command(settings: Mapping[str, Any]) -> str:
+    """Return the command with the settings that were given, and the three that name the run."""
+    words = ["wardround", "simulate"]
+    for key, value in settings.items():
+        if key in ("dataset", "scenario", "seed") or value != DEFAULTS.get(key):
+            values = value.split(";") if key == "held-out" else [value]
+            for single in values:
+                words += [f"--{key}", shlex.quote(str(single).strip())]
+    return " ".join(words)

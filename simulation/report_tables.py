@@ -1,0 +1,173 @@
+"""The report's tables of scores: over all held-out tasks, for each of them, and k of each class."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from simulation import report_style as style
+from simulation.figures import REFERENCE, complete_tasks, main_arm, prevalence_alone
+from simulation.metrics import HIGHER_IS_BETTER
+from simulation.report_style import DASH, Html, count, element, joined, listed, number, table
+from simulation.verdict import LABELS, TRUTH, overall
+
+Results = Mapping[str, Any]
+Row = Mapping[str, Any]
+ByArm = Mapping[tuple[str, int], Row]
+
+JUDGED = ("auroc", "brier")
+
+
+def means(results: Results) -> Iterator[Html]:
+    """Yield the means over the held-out tasks."""
+    yield element("h2", "All held-out tasks")
+    complete, reference = complete_tasks(results), prevalence_alone(results)
+    for metric in JUDGED:
+        rows = overall(results, metric)
+        title = f"{LABELS[metric]}: mean over {count(len(complete), 'task')}, 95 % interval"
+        constant = {"mean": reference.get(metric), "low": None, "high": None}
+        alone = {(REFERENCE, k): constant for _, k in rows if reference}
+        yield _grid(rows | alone, metric, main_arm(results), title)
+    yield element(
+        "p",
+        f"Bold: the best arm of each column. Neither {REFERENCE} nor the truth, where it is known, "
+        "competes.",
+        css="note",
+    )
+    if short := [h["held_out"] for h in results["held_out"] if h["held_out"] not in complete]:
+        yield element(
+            "p",
+            f"Too few patients for every k, so not in the means: {'; '.join(short)}.",
+            css="note",
+        )
+    scored = {row["k"] for row in results["rows"]}
+    if missing := [k for k in results["study"]["evaluation"]["k"] if k not in scored]:
+        yield element("p", f"No task has enough patients for k = {listed(missing)}.", css="note")
+
+
+def differences(results: Results) -> Iterator[Html]:
+    """Yield the paired differences from every other arm."""
+    yield element("h2", f"{main_arm(results)} minus every other arm")
+    for metric in JUDGED:
+        sign = 1 if HIGHER_IS_BETTER[metric] else -1
+        cells = {at: difference(row, sign) for at, row in paired_rows(results, metric).items()}
+        yield by_k(cells, f"{LABELS[metric]}: paired difference, 95 % interval over tasks")
+
+
+def tasks(results: Results) -> Iterator[Html]:
+    """Yield each held-out task on its own."""
+    main = main_arm(results)
+    yield element("h2", "Each held-out site and diagnosis")
+    yield element("p", f"{DASH}: fewer patients can be labelled than k.", css="note")
+    for held in results["held_out"]:
+        about = (
+            f"{count(held['patients'], 'patient')}, {held['positive']:,} positive "
+            f"({held['positive'] / max(held['patients'], 1):.1%}); tested on "
+            f"{held['test_patients']:,}, {held['test_positive']:,} positive; "
+            f"{held['can_be_labelled']:,} can be labelled."
+        )
+        grids = []
+        for metric in JUDGED:
+            rows = {
+                (row["arm"], row["k"]): row
+                for row in results["rows"]
+                if (row["held_out"], row["metric"]) == (held["held_out"], metric)
+            }
+            grids.append(_grid(rows, metric, main, LABELS[metric], ks=_ks(results)))
+        yield element(
+            "section",
+            element("h4", held["held_out"]),
+            element("p", about, css="note"),
+            element("div", *grids, css="pair"),
+            css="task",
+        )
+
+
+def per_class(results: Results) -> Iterator[Html]:
+    """Yield the secondary table: k patients of each class."""
+    yield element("h2", "Secondary: k labelled patients of each class")
+    yield element("p", style.SECONDARY)
+    for metric in JUDGED:
+        rows = overall({"rows": results["rows_per_class"]}, metric)
+        tasks = count(max((row["tasks"] for row in rows.values()), default=0), "task")
+        title = f"Secondary. {LABELS[metric]}: mean over {tasks}, 95 % interval"
+        yield _grid(rows, metric, main_arm(results), title, unit=" of each class")
+
+
+def _grid(
+    rows: ByArm, metric: str, main: str, title: str, *, ks: Iterable[int] = (), unit: str = ""
+) -> Html:
+    """Return arms by k: means with intervals, the best of each column bold."""
+    pick = max if HIGHER_IS_BETTER[metric] else min
+    shown: dict[int, list[float]] = {}
+    for (arm, k), row in rows.items():
+        if arm not in (TRUTH, REFERENCE):
+            shown.setdefault(k, []).append(round(row["mean"], 3))
+    cells = {
+        (arm, k): _estimate(row, None if arm in (TRUTH, REFERENCE) else pick(shown[k]))
+        for (arm, k), row in rows.items()
+    }
+    return by_k(cells, title, ks=ks, unit=unit, main=main)
+
+
+def by_k(
+    cells: Mapping[tuple[str, int], object],
+    title: str,
+    *,
+    ks: Iterable[int] = (),
+    unit: str = "",
+    main: str = "",
+) -> Html:
+    """Return a table of arms by k: the given ks, else those of the cells; a dash where none is."""
+    if not cells:
+        return element("p", f"{title}: there is none.")
+    ks = list(ks) or sorted({k for _, k in cells})
+    rows = (
+        (
+            element("span", arm, css="test") if arm == main else arm,
+            *(cells.get((arm, k), DASH) for k in ks),
+        )
+        for arm in dict.fromkeys(arm for arm, _ in cells)
+    )
+    return table(("arm", *(f"k = {k}{unit}" for k in ks)), rows, title=title)
+
+
+def _estimate(row: Row, best: float | None) -> Html:
+    """Return a mean over its interval, bold if it equals `best` as far as it is shown."""
+    mean = number(row["mean"])
+    shown = element("strong", mean) if round(row["mean"], 3) == best else mean
+    if not known(row) or row["low"] == row["high"]:
+        return joined([shown])
+    interval = f"{number(row['low'])}{DASH}{number(row['high'])}"
+    return joined([shown, element("small", interval)])
+
+
+def difference(row: Row | None, sign: int = 0) -> Html:
+    """Return a paired difference over its interval; with `sign`, whether it is clearly good."""
+    if row is None:
+        return Html(DASH)
+    interval = "no interval"
+    if known(row):
+        interval = f"{number(row['low'], signed=True)} to {number(row['high'], signed=True)}"
+    word = {1: "better", -1: "worse", 0: ""}[sign * side(row)]
+    shown = number(row["mean"], signed=True)
+    return joined([shown, element("small", interval), element("small", word, css="side")])
+
+
+def known(row: Row | None) -> bool:
+    """Return whether the row has an interval."""
+    return row is not None and row["low"] is not None and row["high"] is not None
+
+
+def side(row: Row | None) -> int:
+    """Return 1 or -1 if the interval lies above or below 0; 0 if it holds 0 or is unknown."""
+    if row is None or not known(row) or row["low"] * row["high"] <= 0:
+        return 0
+    return 1 if row["low"] > 0 else -1
+
+
+def paired_rows(results: Results, metric: str) -> dict[tuple[str, int], Row]:
+    """Return the differences by (other arm, k)."""
+    return {(d["minus"], d["k"]): d for d in results["differences"] if d["metric"] == metric}
+
+
+def _ks(results: Results) -> list[int]:
+    return sorted({row["k"] for row in results["rows"]})
