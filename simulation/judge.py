@@ -105,14 +105,15 @@ def judge(
 ) -> dict[str, Any]:
     """Return the results of the trained initializations beside the local arms."""
     main, seed = trained[0], int(settings["seed"])
-    plan_of_k = main.study.evaluation
+    ks = main.study.evaluation
     arms = make_arms(trained, truth=plan.dataset.probabilities is not None)
-    tuned = len([a for a in arms if a.tunable and a.adapts]) * len(set(plan_of_k.k) - {0})
-    with reporter.stage("choosing settings on validation tasks", tuned) as tick:
-        arms = [tune(arm, tasks.validation, plan_of_k.k, tick) for arm in arms]
+    adapting = [arm for arm in arms if arm.tunable and arm.adapts]
+    total = len(adapting) * len(set(ks.k) - {0})
+    with reporter.stage("choosing settings on validation tasks", total) as tick:
+        arms = [tune(arm, tasks.validation, ks.k, tick) for arm in arms]
     with reporter.stage("scoring held-out tasks", len(arms) * len(tasks.test)) as tick:
-        scores = score(arms, tasks.test, plan_of_k.k, tick)
-    per_class = score_per_class(arms, tasks.test, plan_of_k.k_per_class)
+        scores = score(arms, tasks.test, ks.k, tick)
+    per_class = score_per_class(arms, tasks.test, ks.k_per_class)
     head = {"dataset": plan.dataset.name, "scenario": plan.scenario}
     sites = {task.held.name: task.held.site for task in tasks.test}
     return {
@@ -125,14 +126,8 @@ def judge(
         "training": describe(plan.split),
         "rounds": [asdict(record) for record in _records(main)],
         "learning_curve": list(_learning_curve(trained, tasks.validation)),
-        "held_out": [_described(task) for task in tasks.test],
-        "not_scored": [{"held_out": n, "why": why} for n, why in tasks.not_scored.items()],
-        "validation": [_described(task) for task in tasks.validation],
-        "choices": [
-            {"arm": arm.name, "k": k, "rate_scale": scale, "steps": steps}
-            for arm in arms
-            for k, (scale, steps) in arm.choice.items()
-        ],
+        **_described_tasks(tasks),
+        "choices": list(_choices(arms)),
         "rows": summary.rows(scores, sites, **head, seed=seed),
         "rows_per_class": summary.rows(per_class, sites, **head, seed=seed),
         "differences": [
@@ -185,6 +180,20 @@ def _learning_curve(
 
 def _records(run: Trained) -> Sequence[Any]:
     return load_state(run.folder, run.study, run.learner).records
+
+
+def _choices(arms: Sequence[Arm]) -> Iterator[dict[str, Any]]:
+    for arm in arms:
+        for k, (scale, steps) in arm.choice.items():
+            yield {"arm": arm.name, "k": k, "rate_scale": scale, "steps": steps}
+
+
+def _described_tasks(tasks: HeldOutTasks) -> dict[str, Any]:
+    return {
+        "validation": [_described(task) for task in tasks.validation],
+        "held_out": [_described(task) for task in tasks.test],
+        "not_scored": [{"held_out": n, "why": why} for n, why in tasks.not_scored.items()],
+    }
 
 
 def _described(task: DrawnTask) -> Mapping[str, Any]:
