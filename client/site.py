@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from client.table import patients_by_site, read_table
 from common.episodes import Site
-from common.errors import SettingsError
+from common.errors import SettingsError, TableError
 from common.learner import Learner, make_learner
 from common.patients import tasks_of
 from common.sources import RunSettings, simulated_source
@@ -60,6 +60,12 @@ def _hospital(node: Mapping[str, str]) -> tuple[Study, Site]:
     frame = read_table(Path(node["data"]))
     patients = patients_by_site(frame, study, where=node["data"], site=node["site"])[node["site"]]
     tasks = tasks_of(patients, study, [task.name for task in study.tasks])
+    if not tasks:
+        raise TableError(
+            "no task has two patients of each class",
+            where=node["data"],
+            remedy="add patients, or leave this study to other sites",
+        )
     return study, Site(node["site"], site_key(Path(node["state"])), tasks)
 
 

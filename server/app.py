@@ -32,6 +32,7 @@ app = ServerApp()
 def main(grid: Grid, context: Context) -> None:
     """Run the study that the run config names, from its first round or its checkpoint."""
     torch.set_num_threads(1)
+    _log_to_stderr_if_nowhere_else()
     config = context.run_config
     study = _study(config)
     seed = int(config["seed"])
@@ -52,6 +53,14 @@ def main(grid: Grid, context: Context) -> None:
     state = run_rounds(grid, study, state, roster, seed=seed, save=save)
     if folder:
         save_initialization(folder / INITIALIZATION_FILE, learner, state.meta)
+
+
+def _log_to_stderr_if_nowhere_else() -> None:
+    """Let `flwr log` show the rounds: Flower collects what a ServerApp's process writes."""
+    logger = logging.getLogger("wardround")
+    if not logger.hasHandlers():
+        logger.addHandler(logging.StreamHandler())
+        logger.setLevel(logging.INFO)
 
 
 def _study(config: RunSettings) -> Study:

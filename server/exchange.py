@@ -3,12 +3,13 @@
 What comes in is checked reply by reply. A bad one is dropped with its reason, never the run.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from flwr.app import Message, RecordDict
+from flwr.app import Error, Message, RecordDict
 
 from common.errors import InvalidMessage
 
@@ -99,9 +100,15 @@ def _take(
     outcome: Outcome[T], node: int, message: Message, read: Callable[[RecordDict], T]
 ) -> None:
     if message.has_error():
-        outcome.dropped[node] = f"error-{message.error.code}"
+        outcome.dropped[node] = _reason(message.error)
         return
     try:
         outcome.accepted[node] = read(message.content)
     except InvalidMessage as error:
         outcome.dropped[node] = error.code
+
+
+def _reason(error: Error) -> str:
+    """Return the error's code, with the site's own reason if that is one plain word."""
+    word = error.reason or ""
+    return f"error-{error.code}" + (f" {word}" if re.fullmatch(r"[A-Za-z-]{1,40}", word) else "")

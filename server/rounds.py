@@ -118,9 +118,10 @@ def _round(
         state = state.recorded(record)
         save(state)
     raise QuorumNotReached(
-        f"{len(updates)} of {len(cohort)} sites gave a usable update, {quorum} are needed",
+        f"{len(updates)} of {len(cohort)} sites gave a usable update, {quorum} are needed; "
+        f"the others: {', '.join(sorted(set(dropped.values())))}",
         where=f"round {index}",
-        remedy="the run is paused; see the record for reasons, then resume",
+        remedy="the run is paused; mend the cause, then resume",
     )
 
 

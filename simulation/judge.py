@@ -124,6 +124,7 @@ def judge(
         **head,
         "note": plan.dataset.note,
         "training": describe(plan.split),
+        "idle_sites": plan.split.idle,
         "rounds": [asdict(record) for record in _records(main)],
         "learning_curve": list(_learning_curve(trained, tasks.validation)),
         **_described_tasks(tasks),

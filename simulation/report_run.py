@@ -46,6 +46,8 @@ def training(results: Results) -> Iterator[Html]:
         sites.setdefault(row["site"], []).append(task.replace(" ", SPACE))
     rows = ((site, len(tasks), "; ".join(tasks)) for site, tasks in sites.items())
     yield table(("site", "tasks", "positive / patients of each"), rows, css="words")
+    if idle := results["idle_sites"]:
+        yield element("p", f"Too few patients of a class for every task: {', '.join(idle)}.")
 
 
 def what_happened(results: Results) -> Iterator[Html]:

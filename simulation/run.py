@@ -3,6 +3,7 @@
 A run folder holds:
 
     run.json                     the settings of the command, for --resume
+    run.log                      what the server and the sites logged, round by round
     study.toml                   the study
     state.safetensors            the checkpoint of the last round
     initialization.safetensors   what was learned, under the model's parameter names
@@ -12,6 +13,9 @@ A run folder holds:
 """
 
 import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +26,13 @@ from common.sources import RunSettings
 from common.study import Study, study_toml
 from server.state import STATE_FILE, load_state
 from simulation.federation import train
-from simulation.judge import Trained, draw_tasks, judge
+from simulation.judge import HeldOutTasks, Trained, draw_tasks, judge
 from simulation.progress import Reporter
 from simulation.report import report_html
-from simulation.source import DEFAULTS, make_plan, tailored
+from simulation.source import DEFAULTS, Plan, make_plan, tailored
 
-RUN_FILE, RESULTS_FILE, REPORT_FILE = "run.json", "results.json", "report.html"
+RUN_FILE, LOG_FILE = "run.json", "run.log"
+RESULTS_FILE, REPORT_FILE = "results.json", "report.html"
 BASELINE = "fedavg"
 SNAPSHOTS = 10
 """So many points has the learning curve."""
@@ -52,17 +57,47 @@ def simulate_study(
     tasks = draw_tasks(plan, study.evaluation, int(settings["seed"]))
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / RUN_FILE, json.dumps(dict(settings), indent=1).encode())
+    with _log_to(folder / LOG_FILE):
+        results = _train_and_judge(plan, study, tasks, settings, folder, reporter)
+    write_atomically(folder / RESULTS_FILE, json.dumps(results, indent=1).encode())
+    write_atomically(folder / REPORT_FILE, report_html(results).encode())
+    return results
+
+
+def _train_and_judge(
+    plan: Plan,
+    study: Study,
+    tasks: HeldOutTasks,
+    settings: RunSettings,
+    folder: Path,
+    reporter: Reporter,
+) -> dict[str, Any]:
     trained = [_train(study, settings, folder, reporter)]
     if study.algorithm.name != BASELINE:
         plain = {"algorithm": BASELINE} | {
             key: DEFAULTS[key] for key in ("inner-lr", "inner-steps")
         }
-        baseline = tailored(plan, settings | plain)
+        baseline = tailored(plan, dict(settings) | plain)
         trained.append(_train(baseline, settings, folder / BASELINE, reporter))
-    results = judge(plan, trained, tasks, settings, reporter)
-    write_atomically(folder / RESULTS_FILE, json.dumps(results, indent=1).encode())
-    write_atomically(folder / REPORT_FILE, report_html(results).encode())
-    return results
+    return judge(plan, trained, tasks, settings, reporter)
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """Send what server and sites log to a file, and keep it off the terminal."""
+    logger, handler = logging.getLogger("wardround"), logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    level, propagate = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+        logger.setLevel(level)
+        logger.propagate = propagate
 
 
 def read_settings(folder: Path) -> RunSettings:

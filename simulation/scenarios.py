@@ -47,11 +47,15 @@ class HeldOut:
 
 @dataclass
 class Split:
-    """The tasks of a scenario: by site for meta-training, in a list for validation and test."""
+    """The tasks of a scenario: by site for meta-training, in a list for validation and test.
+
+    idle: sites that could have trained, but have too few patients of any class for every task.
+    """
 
     train: dict[str, list[Task]] = field(default_factory=dict)
     validation: list[HeldOut] = field(default_factory=list)
     test: list[HeldOut] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ def split(dataset: Dataset, scenario: Scenario, *, held_out: Sequence[str], seed
         tasks = [task for part in train for task in _tasks(dataset, patients, part)]
         if tasks:
             result.train[site] = tasks
+        elif train:
+            result.idle.append(site)
         result.validation += _held_out(dataset, patients, validation)
         result.test += _held_out(dataset, patients, test)
     if not result.train or not result.test:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from client.site import KEY_FILE, open_site, site_key
-from common.errors import SettingsError
+from common.errors import SettingsError, TableError
 
 Node = dict[str, str | int | float | bool]
 
@@ -64,3 +64,10 @@ def test_a_key_that_others_can_read_or_that_is_cut_is_refused(tmp_path: Path) ->
 def test_a_node_that_lacks_a_setting_says_which(missing: str, node: Node) -> None:
     with pytest.raises(SettingsError, match=f"{missing} is not set"):
         open_site({k: v for k, v in node.items() if k != missing}, {})
+
+
+def test_a_hospital_without_any_task_is_refused(node: Node) -> None:
+    path = Path(str(node["data"]))
+    pd.read_csv(path)[:1].to_csv(path, index=False)
+    with pytest.raises(TableError):
+        open_site(node, {})

@@ -58,7 +58,7 @@ def at_birch(fault: Fault, round_index: int = 2) -> PlantFault:
     [
         (Fault.DROP, "deadline"),
         (Fault.DELAY, "deadline"),
-        (Fault.ERROR, "error-2"),
+        (Fault.ERROR, "error-2 planted"),
         (Fault.NAN, "not-finite"),
         (Fault.WRONG_SHAPE, "wrong-shape"),
         (Fault.LYING_SHAPE, "wrong-shape"),

@@ -69,10 +69,12 @@ def test_replies_that_come_in_several_pulls_are_all_taken() -> None:
 
 
 def test_a_bad_reply_is_dropped_with_its_reason_and_the_others_stay() -> None:
-    post = ScriptedPost([(1, content(-1)), (2, Error(code=2, reason="x")), (3, content(30))])
+    post = ScriptedPost(
+        [(1, content(-1)), (2, Error(code=2, reason="TableError")), (3, content(30))]
+    )
     outcome = run(post, [1, 2, 3], enough=3)
     assert outcome.accepted == {3: 30}
-    assert outcome.dropped == {1: "negative", 2: "error-2"}
+    assert outcome.dropped == {1: "negative", 2: "error-2 TableError"}
 
 
 def test_the_phase_closes_when_enough_have_answered_well() -> None:
@@ -97,3 +99,9 @@ def test_an_unknown_node_is_recorded_and_not_waited_for() -> None:
     outcome = run(ScriptedPost([(1, content(10))]), [1, 7], enough=2, deadline_s=60)
     assert outcome.accepted == {1: 10}
     assert outcome.dropped == {7: "unknown-node"}
+
+
+@pytest.mark.parametrize("reason", ["patient 4711 is ill", "a\nb", "x" * 41, ""])
+def test_a_sites_free_text_never_enters_the_record(reason: str) -> None:
+    outcome = run(ScriptedPost([(1, Error(code=2, reason=reason))]), [1], enough=1)
+    assert outcome.dropped == {1: "error-2"}

@@ -76,6 +76,7 @@ def make_results(arms: tuple[str, ...] = ARMS) -> dict[str, Any]:
         "scenario": "few-shot",
         "note": "Nobody here is real.",
         "training": [{"site": "a", "task": "sepsis", "patients": 90, "positive": 9}],
+        "idle_sites": ["tiny ward"],
         "rounds": [
             attempt | {"dropped": {}, "seconds": 1.5},
             attempt | {"closed": False, "dropped": {SITE: "deadline"}, "seconds": 1.0},
@@ -325,3 +326,7 @@ def test_results_are_left_as_they_were() -> None:
     results = make_results()
     report_html(results)
     assert results == make_results()
+
+
+def test_sites_that_could_not_train_are_named(page: str) -> None:
+    assert "tiny ward" in page

@@ -1,6 +1,8 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from common.errors import SettingsError
@@ -94,3 +96,13 @@ def test_an_unknown_name_is_refused_with_the_known_ones(
 def test_holding_out_everything_is_refused(dataset: Dataset) -> None:
     with pytest.raises(SettingsError, match="no training task is left"):
         split(dataset, "few-shot", held_out=tuple(dataset.patients), seed=0)
+
+
+def test_a_site_too_small_for_any_task_is_named_and_not_dropped_in_silence(
+    dataset: Dataset,
+) -> None:
+    small = dataset.patients["Elm"].take(np.arange(3))
+    changed = replace(dataset, patients={**dataset.patients, "Elm": small})
+    parts = split(changed, "few-shot", held_out=("Cedar",), seed=0)
+    assert parts.idle == ["Elm"]
+    assert "Elm" not in parts.train
