@@ -13,7 +13,10 @@ from common.errors import SettingsError
 def simulate(
     *,
     dataset: Annotated[
-        str, typer.Option(help="thyroid, uci-heart, synthetic, synthetic-control or table.")
+        str,
+        typer.Option(
+            help="thyroid, uci-heart, synthetic, synthetic-diverse, synthetic-control, table."
+        ),
     ] = "thyroid",
     data: Annotated[
         Path | None, typer.Option(help="Folder of uci-heart's files, or the file of a table.")

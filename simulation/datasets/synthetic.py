@@ -32,7 +32,7 @@ from simulation.datasets.base import Dataset
 Floats = NDArray[np.float64]
 NOTE = (
     "Virtual hospitals, drawn from a generator: no patient is real, and nothing here is evidence "
-    "about medicine. Compare synthetic with synthetic-control, whose diagnoses share nothing."
+    "about medicine. Compare synthetic-control, whose diagnoses share nothing."
 )
 PREVALENCE = (0.05, 0.6)
 REFERENCE = 10_000  # patients of the fixed draw on which the prevalence of a diagnosis is set
