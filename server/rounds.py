@@ -8,7 +8,7 @@ nothing.
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -33,7 +33,7 @@ from server.state import RoundRecord, ServerState
 
 @dataclass(frozen=True)
 class Roster:
-    """The sites of a run: their Flower node ids, and their weights, which no site asserts."""
+    """The sites of a run: weights, which no site asserts, and node ids of those that are there."""
 
     node_of: Mapping[str, int]
     weight_of: Mapping[str, float]
@@ -102,11 +102,11 @@ def _round(
     save: Callable[[ServerState], None],
 ) -> ServerState:
     index, server = state.round_index + 1, study.server
-    cohort = draw_cohort(sorted(roster.node_of), server, seed=seed, round_index=index)
+    cohort = draw_cohort(sorted(roster.weight_of), server, seed=seed, round_index=index)
     quorum = math.ceil(server.quorum * len(cohort))
     for attempt in range(1, server.attempts + 1):
         started = time.monotonic()
-        updates, dropped = _ask(grid, study, state, {s: roster.node_of[s] for s in cohort})
+        updates, dropped = _ask(grid, study, state, roster, cohort)
         closed = len(updates) >= quorum
         seconds = round(time.monotonic() - started, 3)
         record = RoundRecord(index, attempt, closed, tuple(updates), dropped, seconds)
@@ -136,10 +136,11 @@ def draw_cohort(
 
 
 def _ask(
-    grid: Post, study: Study, state: ServerState, node_of: Mapping[str, int]
+    grid: Post, study: Study, state: ServerState, roster: Roster, cohort: Sequence[str]
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the accepted updates and the reasons of the dropped, by site, in order of names."""
     index, server = state.round_index + 1, study.server
+    node_of = {site: roster.node_of[site] for site in cohort if site in roster.node_of}
     content = instruction_content(Instruction(study.id, index, state.meta))
     read = partial(
         read_update,
@@ -152,9 +153,9 @@ def _ask(
         message_type=UPDATE_TYPE,
         round_index=index,
         deadline_s=server.deadline_s,
-        enough=math.ceil(server.close_at * len(node_of)),
+        enough=math.ceil(server.close_at * len(cohort)),
     )
     outcome: Outcome[Tensor] = exchange(grid, dict.fromkeys(node_of.values(), content), read, phase)
     accepted = {site: outcome.accepted[n] for site, n in node_of.items() if n in outcome.accepted}
     dropped = {site: outcome.dropped[n] for site, n in node_of.items() if n in outcome.dropped}
-    return accepted, dropped
+    return accepted, dropped | dict.fromkeys(set(cohort) - set(node_of), "absent")

@@ -138,6 +138,29 @@ def test_without_a_quorum_the_run_pauses_and_resumes_where_it_was(
     assert same(resumed, uninterrupted)
 
 
+def test_a_site_that_missed_the_roll_is_recorded_as_absent_in_every_round(
+    wards: Wards, tmp_path: Path
+) -> None:
+    settings = wards(server={"deadline_s": 0.5})
+    away: PlantFault = lambda r, node: Fault.DROP if r == 0 and node == BIRCH else None  # noqa: E731
+    _, records = federate(settings, tmp_path / "run", away)
+    assert [r.dropped for r in records] == [{"Birch": "absent"}] * 4
+
+
+def test_the_quorum_counts_the_studys_sites_and_not_those_that_came(
+    wards: Wards, tmp_path: Path
+) -> None:
+    # Two of four sites come, which is a quorum of one half; then one of these two fails.
+    settings = wards(server={"deadline_s": 0.5, "rounds": 2})
+
+    def fault(round_index: int, node: int) -> Fault | None:
+        missing = round_index == 0 and node > 2
+        return Fault.DROP if missing else Fault.NAN if (round_index, node) == (1, 2) else None
+
+    with pytest.raises(QuorumNotReached, match="1 of 4 sites gave a usable update, 2 are needed"):
+        federate(settings, tmp_path / "run", fault)
+
+
 def test_a_site_with_another_study_is_left_out_of_the_roll(wards: Wards, tmp_path: Path) -> None:
     settings = wards(server={"deadline_s": 0.5, "quorum": 1.0})
     with pytest.raises(QuorumNotReached, match="roll call"):
