@@ -11,6 +11,8 @@ import typer
 
 from common.errors import WardroundError
 
+INTERRUPTED = 130
+
 
 def make_app() -> typer.Typer:
     """Return the application with all installed commands."""
@@ -37,6 +39,7 @@ def main() -> None:
     except WardroundError as error:
         sys.stderr.write(f"wardround: {error}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("wardround: stopped; --resume goes on from the last round\n")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # click has turned Ctrl-C into this, without a word
+            sys.stderr.write("wardround: stopped; --resume goes on from the last round\n")
+        raise

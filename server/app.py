@@ -13,7 +13,7 @@ from flwr.serverapp import Grid, ServerApp
 from common.learner import Learner, make_learner
 from common.sources import RunSettings, simulated_source
 from common.study import Study, read_study
-from server.rounds import call_roll, run_rounds
+from server.rounds import RoundEngine, call_roll
 from server.state import (
     INITIALIZATION_FILE,
     ServerState,
@@ -50,7 +50,7 @@ def main(grid: Grid, context: Context) -> None:
         if folder:
             _keep(folder, learner, new, every=int(config["keep-every"]))
 
-    state = run_rounds(grid, study, state, roster, seed=seed, save=save)
+    state = RoundEngine(grid, study, roster, seed, save).run(state)
     if folder:
         save_initialization(folder / INITIALIZATION_FILE, learner, state.meta)
 

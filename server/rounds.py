@@ -74,57 +74,6 @@ def call_roll(grid: Post, study: Study) -> Roster:
     return Roster(node_of, listed or dict.fromkeys(node_of, 1.0))
 
 
-def run_rounds(
-    grid: Post,
-    study: Study,
-    state: ServerState,
-    roster: Roster,
-    *,
-    seed: int,
-    save: Callable[[ServerState], None],
-) -> ServerState:
-    """Return the state after the study's last round; `save` is called after every attempt.
-
-    Raises:
-        QuorumNotReached: a round had no quorum in any of its attempts.
-    """
-    while state.round_index < study.server.rounds:
-        state = _round(grid, study, state, roster, seed, save)
-    return state
-
-
-def _round(
-    grid: Post,
-    study: Study,
-    state: ServerState,
-    roster: Roster,
-    seed: int,
-    save: Callable[[ServerState], None],
-) -> ServerState:
-    index, server = state.round_index + 1, study.server
-    cohort = draw_cohort(sorted(roster.weight_of), server, seed=seed, round_index=index)
-    quorum = math.ceil(server.quorum * len(cohort))
-    for attempt in range(1, server.attempts + 1):
-        started = time.monotonic()
-        updates, dropped = _ask(grid, study, state, roster, cohort)
-        closed = len(updates) >= quorum
-        seconds = round(time.monotonic() - started, 3)
-        record = RoundRecord(index, attempt, closed, tuple(updates), dropped, seconds)
-        if closed:
-            mean = weighted_mean((roster.weight_of[site], u) for site, u in updates.items())
-            state = state.recorded(record).stepped(study, mean)
-            save(state)
-            return state
-        state = state.recorded(record)
-        save(state)
-    raise QuorumNotReached(
-        f"{len(updates)} of {len(cohort)} sites gave a usable update, {quorum} are needed; "
-        f"the others: {', '.join(sorted(set(dropped.values())))}",
-        where=f"round {index}",
-        remedy="the run is paused; mend the cause, then resume",
-    )
-
-
 def draw_cohort(
     sites: list[str], server: ServerSettings, *, seed: int, round_index: int
 ) -> list[str]:
@@ -135,27 +84,76 @@ def draw_cohort(
     return sorted(rng.choice(sites, size=server.sites_per_round, replace=False).tolist())
 
 
-def _ask(
-    grid: Post, study: Study, state: ServerState, roster: Roster, cohort: Sequence[str]
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the accepted updates and the reasons of the dropped, by site, in order of names."""
-    index, server = state.round_index + 1, study.server
-    node_of = {site: roster.node_of[site] for site in cohort if site in roster.node_of}
-    content = instruction_content(Instruction(study.id, index, state.meta))
-    read = partial(
-        read_update,
-        study=study.id,
-        round_index=index,
-        dim=state.meta.numel(),
-        max_norm=server.max_update_norm,
-    )
-    phase = Phase(
-        message_type=UPDATE_TYPE,
-        round_index=index,
-        deadline_s=server.deadline_s,
-        enough=math.ceil(server.close_at * len(cohort)),
-    )
-    outcome: Outcome[Tensor] = exchange(grid, dict.fromkeys(node_of.values(), content), read, phase)
-    accepted = {site: outcome.accepted[n] for site, n in node_of.items() if n in outcome.accepted}
-    dropped = {site: outcome.dropped[n] for site, n in node_of.items() if n in outcome.dropped}
-    return accepted, dropped | dict.fromkeys(set(cohort) - set(node_of), "absent")
+@dataclass(frozen=True)
+class RoundEngine:
+    """Runs a study's rounds with the sites of a roster; `save` is called after every attempt."""
+
+    grid: Post
+    study: Study
+    roster: Roster
+    seed: int
+    save: Callable[[ServerState], None]
+
+    def run(self, state: ServerState) -> ServerState:
+        """Return the state after the study's last round.
+
+        Raises:
+            QuorumNotReached: a round had no quorum in any of its attempts.
+        """
+        while state.round_index < self.study.server.rounds:
+            state = self._round(state)
+        return state
+
+    def _round(self, state: ServerState) -> ServerState:
+        index, server = state.round_index + 1, self.study.server
+        sites = sorted(self.roster.weight_of)
+        cohort = draw_cohort(sites, server, seed=self.seed, round_index=index)
+        quorum = math.ceil(server.quorum * len(cohort))
+        for attempt in range(1, server.attempts + 1):
+            started = time.monotonic()
+            updates, dropped = self._ask(state, cohort)
+            closed = len(updates) >= quorum
+            seconds = round(time.monotonic() - started, 3)
+            state = state.recorded(
+                RoundRecord(index, attempt, closed, tuple(updates), dropped, seconds)
+            )
+            if closed:
+                weights = self.roster.weight_of
+                mean = weighted_mean((weights[site], update) for site, update in updates.items())
+                state = state.stepped(self.study, mean)
+            self.save(state)
+            if closed:
+                return state
+        raise QuorumNotReached(
+            f"{len(updates)} of {len(cohort)} sites gave a usable update, {quorum} are needed; "
+            f"the others: {', '.join(sorted(set(dropped.values())))}",
+            where=f"round {index}",
+            remedy="the run is paused; mend the cause, then resume",
+        )
+
+    def _ask(
+        self, state: ServerState, cohort: Sequence[str]
+    ) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Return the accepted updates and the reasons of the dropped, by site in order of names."""
+        index, server = state.round_index + 1, self.study.server
+        nodes = {site: self.roster.node_of[site] for site in cohort if site in self.roster.node_of}
+        content = instruction_content(Instruction(self.study.id, index, state.meta))
+        read = partial(
+            read_update,
+            study=self.study.id,
+            round_index=index,
+            dim=state.meta.numel(),
+            max_norm=server.max_update_norm,
+        )
+        phase = Phase(
+            message_type=UPDATE_TYPE,
+            round_index=index,
+            deadline_s=server.deadline_s,
+            enough=math.ceil(server.close_at * len(cohort)),
+        )
+        outgoing = dict.fromkeys(nodes.values(), content)
+        outcome: Outcome[Tensor] = exchange(self.grid, outgoing, read, phase)
+        accepted = {s: outcome.accepted[n] for s, n in nodes.items() if n in outcome.accepted}
+        dropped = {site: "absent" for site in cohort if site not in nodes}
+        dropped |= {s: outcome.dropped[n] for s, n in nodes.items() if n in outcome.dropped}
+        return accepted, dropped

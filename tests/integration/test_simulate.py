@@ -218,3 +218,15 @@ def test_an_install_without_the_demo_extra_says_what_to_install(
     code, _, err = run("--output", tmp_path / "run")
     assert code == 1
     assert "wardround[demo]" in err
+
+
+def test_ctrl_c_says_how_to_go_on(
+    wards: Wards, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("simulation.run.train", interrupted)
+    code, _, err = run(*table_options(wards()), "--output", tmp_path / "run")
+    assert code == 130
+    assert "--resume" in err.splitlines()[-1]
