@@ -22,7 +22,8 @@ def simulate(
         Path | None, typer.Option(help="Folder of uci-heart's files, or the file of a table.")
     ] = None,
     study: Annotated[
-        Path | None, typer.Option(help="study.toml that describes a table (--dataset table).")
+        Path | None,
+        typer.Option(help="study.toml: describes a table, or changes a set's settings."),
     ] = None,
     scenario: Annotated[
         Literal["few-shot", "personalised", "cross-domain"],

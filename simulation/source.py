@@ -108,7 +108,7 @@ def _plan(
 
 def tailored(plan: Plan, settings: RunSettings) -> Study:
     """Return the data set's study with the settings applied and the training sites listed."""
-    study = plan.dataset.study
+    study = _base_study(plan, str(settings["study"]))
     dump = study.model_dump(mode="json", by_alias=True)
     algorithm = find_algorithm(str(settings["algorithm"]) or study.algorithm.name)
     if study.algorithm.name != algorithm.name:
@@ -120,6 +120,19 @@ def tailored(plan: Plan, settings: RunSettings) -> Study:
     listed = {site["name"]: site for site in dump["sites"]}
     dump["sites"] = [listed.get(name, {"name": name}) for name in plan.split.train]
     return make_study(dump, where="settings")
+
+
+def _base_study(plan: Plan, path: str) -> Study:
+    """Return the study to start from: the one at `path`, which must fit the data, or the set's."""
+    own = plan.dataset.study
+    study = read_study(Path(path)) if path else own
+    if (study.features, study.tasks, study.groups) != (own.features, own.tasks, own.groups):
+        raise SettingsError(
+            f"the study has other features, tasks or groups than {plan.dataset.name}",
+            where=path,
+            remedy="start from the study.toml of a run on this data set",
+        )
+    return study
 
 
 def _given(settings: RunSettings, **names: str) -> dict[str, Any]:
