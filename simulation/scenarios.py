@@ -129,6 +129,12 @@ def _cross_domain(
     dataset: Dataset, held_out: tuple[str, ...], seed: int
 ) -> Callable[[str, Patients], Parts]:
     names = [task.name for task in dataset.study.tasks]
+    if len(names) < 2:
+        raise SettingsError(
+            f"{dataset.name} has one diagnosis, so none can be held out",
+            where="scenario cross-domain",
+            remedy="choose another scenario, or a data set with several diagnoses",
+        )
     test = held_out or dataset.held_out_tasks
     _check(test, names, "task")
     tuning = [name for name in dataset.validation_tasks if name not in test]

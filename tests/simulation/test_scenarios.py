@@ -106,3 +106,9 @@ def test_a_site_too_small_for_any_task_is_named_and_not_dropped_in_silence(
     parts = split(changed, "few-shot", held_out=("Cedar",), seed=0)
     assert parts.idle == ["Elm"]
     assert "Elm" not in parts.train
+
+
+def test_one_diagnosis_cannot_be_held_out(dataset: Dataset) -> None:
+    study = dataset.study.model_copy(update={"tasks": dataset.study.tasks[:1]})
+    with pytest.raises(SettingsError, match="has one diagnosis"):
+        split(replace(dataset, study=study), "cross-domain", held_out=(), seed=0)
