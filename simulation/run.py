@@ -23,7 +23,7 @@ from common.errors import RunFolderError
 from common.files import write_atomically
 from common.learner import make_learner
 from common.sources import RunSettings
-from common.study import Study, study_toml
+from common.study import Study
 from server.state import STATE_FILE, load_state
 from simulation.federation import train
 from simulation.judge import HeldOutTasks, Trained, draw_tasks, judge
@@ -114,20 +114,17 @@ def read_settings(folder: Path) -> RunSettings:
 
 def _train(study: Study, settings: RunSettings, folder: Path, reporter: Reporter) -> Trained:
     """Train, or go on from the folder's checkpoint, and return what was learned."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "study.toml"
-    write_atomically(path, study_toml(study).encode())
     rounds, name = study.server.rounds, study.algorithm.name
-    config = dict(settings)
-    config["study"], config["output"] = str(path), str(folder)
-    config["resume"] = (folder / STATE_FILE).exists()
-    config["keep-every"] = max(1, rounds // SNAPSHOTS)
     learner = make_learner(study, seed=int(settings["seed"]))
-    done = load_state(folder, study, learner).round_index if config["resume"] else 0
-    with reporter.stage(
-        f"{name}: {len(study.sites)} sites, {rounds} rounds", rounds - done
-    ) as tick:
+    resumed = (folder / STATE_FILE).exists()
+    done = load_state(folder, study, learner).round_index if resumed else 0
+    title = f"{name}: {len(study.sites)} sites, {rounds} rounds"
+    with reporter.stage(title, rounds - done) as tick:
         meta = train(
-            study, config, on_round=lambda index: tick(f"round {index}") if index else None
+            study,
+            settings,
+            folder,
+            keep_every=max(1, rounds // SNAPSHOTS),
+            on_round=lambda index: tick(f"round {index}") if index else None,
         )
     return Trained(study, learner, meta, folder)

@@ -37,8 +37,7 @@ def test_flwr_run_closes_all_rounds_with_all_virtual_hospitals(
         (1, True, SITES),
         (2, True, SITES),
     ]
-    alone: Settings = {"output": str(tmp_path / "alone"), "resume": False, "keep-every": 0}
-    expected = train(study, DEFAULTS | SETTINGS | alone)
+    expected = train(study, DEFAULTS | SETTINGS, tmp_path / "alone")
     learned = load_file(output / INITIALIZATION_FILE)
     assert learned.keys() == expected.keys()
     for name, value in expected.items():

@@ -12,7 +12,6 @@ from common.episodes import draw_episodes
 from common.learner import make_learner
 from common.parameters import flatten, unflatten
 from common.randomness import generator
-from common.study import study_toml
 from simulation.federation import train
 from simulation.source import SimulatedSource, make_plan, tailored
 
@@ -33,21 +32,13 @@ def test_fifty_federated_rounds_equal_the_centralised_meta_batch(
     roster = tuple({"name": n, "weight": w} for n, w in zip(names, weights, strict=True))
     study = tailored(plan, settings)
     study = type(study).model_validate(study.model_dump(by_alias=True) | {"sites": roster})
-    path = tmp_path / "study.toml"
-    path.write_text(study_toml(study))
-    config = settings | {
-        "study": str(path),
-        "output": str(tmp_path),
-        "resume": False,
-        "keep-every": 0,
-    }
-    federated = train(study, config)
+    federated = train(study, settings, tmp_path)
 
     # The reference: one torch.optim.Adam on the weighted mean over all sites, no Flower, no wire.
     learner = make_learner(study, seed=0)
     meta = torch.nn.Parameter(flatten(learner.initial))
     optimizer = torch.optim.Adam([meta], lr=study.server.meta_lr)
-    sites = [SimulatedSource().site(config, i) for i in range(len(names))]
+    sites = [SimulatedSource().site(settings, i) for i in range(len(names))]
     for index in range(1, ROUNDS + 1):
         total = torch.zeros_like(meta, dtype=torch.float64)
         for site, weight in zip(sites, weights, strict=True):

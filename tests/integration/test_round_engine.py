@@ -10,7 +10,6 @@ import torch
 from common.errors import QuorumNotReached
 from common.learner import make_learner
 from common.parameters import Params
-from common.study import read_study
 from server.state import RoundRecord, load_state
 from simulation.faults import Fault
 from simulation.federation import train
@@ -30,18 +29,7 @@ def federate(
     serialise: bool = False,
 ) -> tuple[Params, tuple[RoundRecord, ...]]:
     study = tailored(make_plan(settings), settings)
-    folder.mkdir(exist_ok=True)
-    path = folder / "study.toml"
-    from common.study import study_toml
-
-    path.write_text(study_toml(study))
-    config = settings | {
-        "study": str(path),
-        "output": str(folder),
-        "resume": False,
-        "keep-every": 0,
-    }
-    meta = train(read_study(path), config, fault=fault, serialise=serialise)
+    meta = train(study, settings, folder, fault=fault, serialise=serialise)
     return meta, load_state(folder, study, make_learner(study, seed=0)).records
 
 
@@ -132,8 +120,7 @@ def test_without_a_quorum_the_run_pauses_and_resumes_where_it_was(
     paused = load_state(folder, study, make_learner(study, seed=0))
     assert paused.round_index == 2
     assert [r.closed for r in paused.records] == [True, True, False, False]
-    config = settings | {"study": str(folder / "study.toml"), "output": str(folder)}
-    resumed = train(study, config | {"resume": True, "keep-every": 0})
+    resumed = train(study, settings, folder)
     uninterrupted, _ = federate(settings, tmp_path / "uninterrupted")
     assert same(resumed, uninterrupted)
 
