@@ -9,8 +9,7 @@ probability s(o_hj + mnar severity(z)), s the logistic function. A diagnosis t i
     w_t = strength unit(sqrt(shared) unit(B l_t) + sqrt(1 - shared) unit(v_t))
 
 B holds the factors that all diagnoses share and l_t >= 0 a diagnosis' sparse loadings. With shared
-= 0 the diagnoses have nothing in common: the control for cross-domain, in which the trained ones
-say nothing about a new one.
+= 0 the diagnoses have nothing in common: trained ones say nothing about a new one, the control.
 
 Every number is a pure function of (seed, hospital, diagnosis, patient): more hospitals, diagnoses
 or patients never change the earlier ones.
