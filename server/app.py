@@ -10,12 +10,14 @@ import torch
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from common.errors import RunFolderError
 from common.learner import Learner, make_learner
 from common.sources import RunSettings, simulated_source
 from common.study import Study, read_study
 from server.rounds import RoundEngine, call_roll
 from server.state import (
     INITIALIZATION_FILE,
+    STATE_FILE,
     ServerState,
     first_state,
     load_state,
@@ -73,6 +75,10 @@ def _opening_state(
 ) -> ServerState:
     if resume and folder:
         return load_state(folder, study, learner)
+    if folder and (folder / STATE_FILE).exists():
+        raise RunFolderError(
+            "the folder holds a run", where=str(folder), remedy="set resume=true, or choose another"
+        )
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
     return first_state(study, learner)

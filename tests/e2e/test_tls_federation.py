@@ -55,6 +55,8 @@ def test_two_hospitals_over_tls_learn_what_one_process_would(
     run = flower.flwr(*command, party=COORDINATOR, cwd=checkout)
     flower.wait_for_run(run["run-id"], "study", party=COORDINATOR, seconds=170)
 
+    shown = flower.run("flwr", "log", run["run-id"], "study", "--show", party=COORDINATOR)
+    assert "round 2: 2 accepted" in shown
     assert [(r.round_index, r.closed, r.accepted, r.dropped) for r in _records(config)] == [
         (index, True, HOSPITALS, {}) for index in range(1, ROUNDS + 1)
     ]
