@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from client.groups import group_names
 from common.errors import TableError
-from common.features import encode
+from common.features import encode, plausible
 from common.patients import MISSING, Patients
 from common.study import Feature, Study, TaskRule
 
@@ -181,8 +181,7 @@ def _feature_values(column: Column, feature: Feature, *, where: str) -> Floats:
         values, refused = _decode(column, lambda c: c if isinstance(c, float) else None)
         _refuse(column, refused, "that are no number", where, "leave a missing entry empty")
         _refuse(column, np.isinf(values), "that are infinite", where, "leave them empty")
-        low, high = feature.plausible or (-np.inf, np.inf)
-        values = np.where((values >= low) & (values <= high), values, np.nan)
+        values = plausible(values, feature)
     return values
 
 

@@ -39,6 +39,12 @@ def allowed_inputs(features: Sequence[Feature], task: TaskRule) -> NDArray[np.bo
     return np.array([f.name not in task.forbidden for f in features for _ in _names(f)])
 
 
+def plausible(values: NDArray[np.float64], feature: Feature) -> NDArray[np.float64]:
+    """Return values [n] with those outside the feature's plausible range as NaN, missing."""
+    low, high = feature.plausible or (-np.inf, np.inf)
+    return np.where((values >= low) & (values <= high), values, np.nan)
+
+
 def _names(feature: Feature) -> list[str]:
     if feature.kind == "category":
         return [f"{feature.name} = {value}" for value in feature.categories]
@@ -48,9 +54,7 @@ def _names(feature: Feature) -> list[str]:
 def _encode_one(values: NDArray[np.float64], feature: Feature) -> list[NDArray[np.float64]]:
     if feature.kind == "category":
         return [np.where(values == i, 1.0, 0.0) for i in range(len(feature.categories))]
-    if feature.plausible is not None:
-        low, high = feature.plausible
-        values = np.where((values >= low) & (values <= high), values, np.nan)
+    values = plausible(values, feature)
     measured = ~np.isnan(values)
     scaled = values - 0.5 if feature.kind == "binary" else _scale(values, feature)
     column = np.where(measured, scaled, 0.0)

@@ -23,6 +23,7 @@ from server.state import (
     load_state,
     save_initialization,
     save_state,
+    snapshot_path,
 )
 
 log = logging.getLogger("wardround.server")
@@ -91,8 +92,3 @@ def _keep(folder: Path, learner: Learner, state: ServerState, *, every: int) -> 
         path = snapshot_path(folder, state.round_index)
         path.parent.mkdir(exist_ok=True)
         save_initialization(path, learner, state.meta)
-
-
-def snapshot_path(folder: Path, round_index: int) -> Path:
-    """Return where the initialization after a round is kept."""
-    return folder / "history" / f"{round_index:06d}.safetensors"

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from common.errors import RunFolderError
 from common.files import write_atomically
 from common.learner import Learner
 from common.optimizers import OptimizerState, initial_state, optimizer_step
-from common.parameters import flatten, unflatten
+from common.parameters import Params, flatten, unflatten
 from common.study import Study
 
 STATE_FILE, INITIALIZATION_FILE = "state.safetensors", "initialization.safetensors"
@@ -107,6 +107,17 @@ def load_state(folder: Path, study: Study, learner: Learner) -> ServerState:
 def save_initialization(path: Path, learner: Learner, meta: Tensor) -> None:
     """Write `meta` under the model's own parameter names, for use outside a run."""
     write_atomically(path, save(unflatten(meta.clone(), learner.initial)))
+
+
+def load_initialization(path: Path, learner: Learner) -> Params:
+    """Return what `save_initialization` wrote, in the learner's own order of names."""
+    written = load_file(path)
+    return {name: written[name] for name in learner.initial}
+
+
+def snapshot_path(folder: Path, round_index: int) -> Path:
+    """Return where the initialization after a round is kept."""
+    return folder / "history" / f"{round_index:06d}.safetensors"
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -3,8 +3,8 @@
 Settings of an arm are chosen per k by log-loss on the validation tasks, from grids of equal size.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
@@ -14,14 +14,10 @@ from simulation.arms import Floats, Setting, Tunable
 from simulation.draws import DrawnTask
 from simulation.logistic import local_logistic
 from simulation.metrics import Estimate, estimates
-
-Predict = Callable[[DrawnTask, Tensor, Tensor], Floats]
-"""(task, support x [D, k, inputs], y [D, k]) to probabilities [D, test patients]."""
+from simulation.progress import Tick
 
 Scores = dict[tuple[str, int, str], dict[str, Estimate]]
 """(held-out task, k, arm) to metric to estimate."""
-
-Tick = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ def tune(arm: Arm, tasks: Sequence[DrawnTask], ks: Sequence[int], tick: Tick) ->
             mean = {s: float(np.mean([loss[s] for loss in losses])) for s in losses[0]}
             best = min(mean, key=lambda s: (not np.isfinite(mean[s]), mean[s]))
         choice[k] = best
-    return Arm(arm.name, arm.tunable, arm.trained, arm.adapts, choice)
+    return replace(arm, choice=choice)
 
 
 def _losses(tunable: Tunable, task: DrawnTask, k: int) -> dict[Setting, float]:
@@ -102,7 +98,7 @@ def score_per_class(arms: Sequence[Arm], tasks: Sequence[DrawnTask], ks: Sequenc
         for arm in _fitting(arms, task):
             for k in ks:
                 if k <= min(orders.shape[1] for orders in task.per_class):
-                    nearest = min((c for c in arm.choice), key=lambda c: abs(c - 2 * k), default=0)
+                    nearest = min(arm.choice, key=lambda c: abs(c - 2 * k), default=0)
                     p = arm.predict(task, *task.balanced_support(k), setting_of=nearest)
                     scores[task.held.name, k, arm.name] = _checked(task, arm, p)
     return scores

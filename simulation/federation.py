@@ -4,16 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flwr.app import Context, RecordDict
-from safetensors.torch import load_file
 
 from client.app import app as client_app
 from common.errors import NonFiniteError
 from common.files import write_atomically
+from common.learner import make_learner
 from common.parameters import Params, all_finite
 from common.sources import RunSettings
 from common.study import Study, study_toml
 from server.app import app as server_app
-from server.state import INITIALIZATION_FILE, STATE_FILE
+from server.state import INITIALIZATION_FILE, STATE_FILE, load_initialization
 from simulation.grid import InProcessGrid, PlantFault
 
 STUDY_FILE = "study.toml"
@@ -47,7 +47,7 @@ def train(
     contexts = {i + 1: _context(config, i, len(study.sites)) for i in range(len(study.sites))}
     grid = InProcessGrid(client_app, contexts, serialise=serialise, fault=fault, on_round=on_round)
     server_app(grid, _context(config, 0, 0))
-    learned = load_file(folder / INITIALIZATION_FILE)
+    learned = load_initialization(folder / INITIALIZATION_FILE, make_learner(study, seed=0))
     if not all_finite(learned):
         raise NonFiniteError(
             "the initialization is NaN or infinite",

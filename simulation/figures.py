@@ -17,9 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from simulation.evaluation import TRUTH
 from simulation.metrics import HIGHER_IS_BETTER
 from simulation.summary import ALL
-from simulation.verdict import LABELS, TRUTH, overall
+from simulation.verdict import LABELS, main_arm, overall
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -135,11 +136,6 @@ def learning_curves(results: Results) -> str:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _legend(figure, panels[0])
         return _svg(figure, "learning", "Learning curves on the validation tasks over the rounds.")
-
-
-def main_arm(results: Results) -> str:
-    """Return the arm of the algorithm under test."""
-    return str(results["study"]["algorithm"]["name"])
 
 
 def prevalence_alone(results: Results) -> dict[str, float]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file
 
 from common.errors import SettingsError
 from common.learner import Learner
@@ -19,8 +18,7 @@ from common.parameters import Params
 from common.randomness import generator
 from common.sources import RunSettings
 from common.study import EvaluationSettings, Study
-from server.app import snapshot_path
-from server.state import load_state
+from server.state import load_initialization, load_state, snapshot_path
 from simulation import summary
 from simulation.arms import NETWORK_SCALES, NETWORK_STEPS, Tunable
 from simulation.draws import DrawnTask, draw
@@ -169,7 +167,7 @@ def _learning_curve(
             path = snapshot_path(run.folder, index)
             if not usable or not path.exists():
                 continue
-            start = Tunable(run.learner, load_file(path))
+            start = Tunable(run.learner, load_initialization(path, run.learner))
             found = [
                 estimates(t.test_y, start.predict(*t.support(CURVE_K), t.test_x, (1.0, steps)))
                 for t in usable

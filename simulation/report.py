@@ -13,7 +13,6 @@ from simulation.figures import (
     complete_tasks,
     difference_curves,
     learning_curves,
-    main_arm,
     prevalence_alone,
 )
 from simulation.judge import CURVE_K
@@ -34,20 +33,16 @@ from simulation.report_tables import (
     JUDGED,
     difference,
     differences,
-    known,
     means,
-    paired_rows,
     per_class,
-    side,
     tasks,
 )
 from simulation.summary import MANY_SITES
-from simulation.verdict import LABELS, TRUTH, overall
+from simulation.verdict import LABELS, compared, known, main_arm, overall
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
 
-NEITHER = "neither"
 FEW_TASKS = 10
 """With fewer tasks the report warns of its intervals."""
 ADAPTED = {
@@ -116,25 +111,6 @@ def _beside(main: str, found: list[dict[str, Any]]) -> Html:
         scores = (d["k"], number(d["mean"]), d["other"], number(d["best"]))
         rows.append((*scores, difference(d["paired"]), _reading(d)))
     return table(head, rows, css="inline")
-
-
-def compared(results: Results, metric: str) -> Iterator[dict[str, Any]]:
-    """Yield for each k the algorithm beside the best other arm; `winner` is "" if it is not clear.
-
-    The truth is no rival: nobody can know it.
-    """
-    main, rows = main_arm(results), overall(results, metric)
-    sign = 1 if HIGHER_IS_BETTER[metric] else -1
-    for k in sorted({k for _, k in rows}):
-        others = {a: r["mean"] for (a, n), r in rows.items() if n == k and a not in (main, TRUTH)}
-        if (main, k) not in rows or not others:
-            continue
-        other = max(others, key=lambda arm: sign * others[arm])
-        mean, best = rows[main, k]["mean"], others[other]
-        paired = paired_rows(results, metric).get((other, k))
-        ahead = main if sign * (mean - best) > 0 else other if mean != best else NEITHER
-        found = {"k": k, "mean": mean, "other": other, "best": best, "paired": paired}
-        yield found | {"ahead": ahead, "winner": ahead if side(paired) else ""}
 
 
 def _conclusions(main: str, found: list[dict[str, Any]]) -> Iterator[str]:

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from simulation import report_style as style
-from simulation.figures import REFERENCE, complete_tasks, main_arm, prevalence_alone
+from simulation.evaluation import TRUTH
+from simulation.figures import REFERENCE, complete_tasks, prevalence_alone
 from simulation.metrics import HIGHER_IS_BETTER
 from simulation.report_style import DASH, Html, count, element, joined, listed, number, table
-from simulation.verdict import LABELS, TRUTH, overall
+from simulation.verdict import LABELS, known, main_arm, overall, paired_rows, side
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -150,23 +151,6 @@ def difference(row: Row | None, sign: int = 0) -> Html:
     word = {1: "better", -1: "worse", 0: ""}[sign * side(row)]
     shown = number(row["mean"], signed=True)
     return joined([shown, element("small", interval), element("small", word, css="side")])
-
-
-def known(row: Row | None) -> bool:
-    """Return whether the row has an interval."""
-    return row is not None and row["low"] is not None and row["high"] is not None
-
-
-def side(row: Row | None) -> int:
-    """Return 1 or -1 if the interval lies above or below 0; 0 if it holds 0 or is unknown."""
-    if row is None or not known(row) or row["low"] * row["high"] <= 0:
-        return 0
-    return 1 if row["low"] > 0 else -1
-
-
-def paired_rows(results: Results, metric: str) -> dict[tuple[str, int], Row]:
-    """Return the differences by (other arm, k)."""
-    return {(d["minus"], d["k"]): d for d in results["differences"] if d["metric"] == metric}
 
 
 def _ks(results: Results) -> list[int]:

@@ -78,6 +78,8 @@ def make_plan(settings: RunSettings) -> Plan:
         SettingsError: a setting is unknown. TableError: the data cannot be used.
     """
     given = DEFAULTS | dict(settings)
+    if given["dataset"] != "table":
+        given["study"] = ""  # only a table is read through it; the data are loaded once, not thrice
     return _plan(*(given[key] for key in _PLAN_KEYS))
 
 

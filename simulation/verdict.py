@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
+from simulation.evaluation import TRUTH
 from simulation.metrics import HIGHER_IS_BETTER
 from simulation.summary import ALL
 
@@ -15,7 +16,10 @@ LABELS = {
     "log-loss": "log-loss (lower is better)",
 }
 NAMES = {"auroc": "AUROC", "brier": "Brier score"}
-TRUTH = "truth"
+NEITHER = "neither"
+
+Results = Mapping[str, Any]
+Row = Mapping[str, Any]
 
 
 def overall(results: Mapping[str, Any], metric: str) -> dict[tuple[str, int], Mapping[str, Any]]:
@@ -51,33 +55,61 @@ def verdict(results: Mapping[str, Any]) -> list[str]:
     return [sentence for metric in ("auroc", "brier") for sentence in _sentences(results, metric)]
 
 
-def _sentences(results: Mapping[str, Any], metric: str) -> Iterator[str]:
-    main = results["study"]["algorithm"]["name"]
-    means = {at: row["mean"] for at, row in overall(results, metric).items()}
-    sign = 1 if HIGHER_IS_BETTER[metric] else -1
-    for k in sorted({k for _, k in means}):
-        others = [arm for arm, at in means if at == k and arm not in (main, TRUTH)]
-        if (main, k) in means and others:
-            best = max(others, key=lambda arm: sign * means[arm, k])
-            paired = next(
-                row
-                for row in results["differences"]
-                if (row["k"], row["minus"], row["metric"]) == (k, best, metric)
-            )
-            how = _compared(sign * paired["mean"], paired)
-            yield (
-                f"{NAMES[metric]}, k = {k}: {main} {means[main, k]:.3f} is {how} than the best "
-                f"other arm, {best} {means[best, k]:.3f} "
-                f"(difference {paired['mean']:+.3f}, {_sure(paired)})."
-            )
-
-
-def _compared(gain: float, paired: Mapping[str, Any]) -> str:
-    clear = paired["low"] is not None and paired["low"] * paired["high"] > 0
-    return f"{'' if clear else 'not clearly '}{'better' if gain > 0 else 'worse'}"
+def _sentences(results: Results, metric: str) -> Iterator[str]:
+    main, sign = main_arm(results), 1 if HIGHER_IS_BETTER[metric] else -1
+    for found in compared(results, metric):
+        paired = found["paired"]
+        how = "better" if sign * paired["mean"] > 0 else "worse"
+        yield (
+            f"{NAMES[metric]}, k = {found['k']}: {main} {found['mean']:.3f} is "
+            f"{'' if side(paired) else 'not clearly '}{how} than the best other arm, "
+            f"{found['other']} {found['best']:.3f} "
+            f"(difference {paired['mean']:+.3f}, {_sure(paired)})."
+        )
 
 
 def _sure(paired: Mapping[str, Any]) -> str:
     if paired["low"] is None:
         return "one task: no interval"
     return f"95 % interval {paired['low']:+.3f} to {paired['high']:+.3f}"
+
+
+def compared(results: Results, metric: str) -> Iterator[dict[str, Any]]:
+    """Yield for each k the algorithm beside the best other arm; `winner` is "" if it is not clear.
+
+    The truth is no rival: nobody can know it.
+    """
+    main, rows = main_arm(results), overall(results, metric)
+    sign = 1 if HIGHER_IS_BETTER[metric] else -1
+    for k in sorted({k for _, k in rows}):
+        others = {a: r["mean"] for (a, n), r in rows.items() if n == k and a not in (main, TRUTH)}
+        if (main, k) not in rows or not others:
+            continue
+        other = max(others, key=lambda arm: sign * others[arm])
+        mean, best = rows[main, k]["mean"], others[other]
+        paired = paired_rows(results, metric).get((other, k))
+        ahead = main if sign * (mean - best) > 0 else other if mean != best else NEITHER
+        found = {"k": k, "mean": mean, "other": other, "best": best, "paired": paired}
+        yield found | {"ahead": ahead, "winner": ahead if side(paired) else ""}
+
+
+def main_arm(results: Results) -> str:
+    """Return the arm of the algorithm under test."""
+    return str(results["study"]["algorithm"]["name"])
+
+
+def known(row: Row | None) -> bool:
+    """Return whether the row has an interval."""
+    return row is not None and row["low"] is not None and row["high"] is not None
+
+
+def side(row: Row | None) -> int:
+    """Return 1 or -1 if the interval lies above or below 0; 0 if it holds 0 or is unknown."""
+    if row is None or not known(row) or row["low"] * row["high"] <= 0:
+        return 0
+    return 1 if row["low"] > 0 else -1
+
+
+def paired_rows(results: Results, metric: str) -> dict[tuple[str, int], Row]:
+    """Return the differences by (other arm, k)."""
+    return {(d["minus"], d["k"]): d for d in results["differences"] if d["metric"] == metric}

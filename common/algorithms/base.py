@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from common.adaptation import constant_rates
 from common.episodes import Episode, Rows
 from common.errors import SettingsError
 from common.models import Loss
+from common.optimizers import OptimizerName
 from common.parameters import Params
 
 RATE = "rate/"
@@ -84,7 +85,7 @@ class Algorithm:
     initial: Callable[[Params, InnerSettings], Params] = lambda theta, settings: theta
     rates: Rates = constant
     options: Mapping[str, Option] = field(default_factory=dict)
-    optimizer: Literal["sgd", "adam", "yogi"] = "adam"
+    optimizer: OptimizerName = "adam"
     meta_lr: float = 0.003
 
     def __post_init__(self) -> None:

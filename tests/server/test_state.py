@@ -7,12 +7,14 @@ from safetensors.torch import load_file
 
 from common.errors import RunFolderError
 from common.learner import Learner, make_learner
+from common.parameters import flatten
 from common.study import Study
 from server.state import (
     STATE_FILE,
     RoundRecord,
     ServerState,
     first_state,
+    load_initialization,
     load_state,
     save_initialization,
     save_state,
@@ -77,3 +79,13 @@ def test_the_initialization_is_written_under_the_models_own_names(
         n: p.shape for n, p in learner.initial.items()
     }
     assert torch.equal(torch.cat([written[n].reshape(-1) for n in learner.initial]), state.meta)
+
+
+def test_an_initialization_is_read_back_in_the_models_own_order(
+    learner: Learner, state: ServerState, tmp_path: Path
+) -> None:
+    # ANIL finds the head by that order; a safetensors file has one of its own.
+    save_initialization(tmp_path / "theta.safetensors", learner, state.meta)
+    read = load_initialization(tmp_path / "theta.safetensors", learner)
+    assert list(read) == list(learner.initial)
+    assert torch.equal(flatten(read), state.meta)

@@ -7,8 +7,8 @@ import pytest
 
 from simulation import report
 from simulation.judge import CURVE_K
-from simulation.report import compared, report_html
-from simulation.verdict import verdict
+from simulation.report import report_html
+from simulation.verdict import compared, verdict
 
 SITE = "<b>& $x_1$"
 ARMS = ("local-logistic", "local-network", "fedavg", "fedavg-finetune", "reptile")
