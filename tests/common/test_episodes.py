@@ -7,9 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.episodes import Episode, EpisodePlan, Prevalence, Rows, Task, draw_episodes, pack, stack
+from common.drawing import draw_episodes
+from common.episodes import Episode, EpisodePlan, Prevalence, Rows, Task
 from common.errors import SettingsError, TableError
-from common.randomness import generator
+from common.randomness import stream
 
 MakeTask = Callable[..., Task]
 
@@ -57,7 +58,7 @@ def test_no_patient_stands_twice_in_a_round(
     tasks: list[Task], plan: EpisodePlan, seed: int
 ) -> None:
     try:
-        episodes = draw_episodes(tasks, plan, generator(seed))
+        episodes = draw_episodes(tasks, plan, stream(seed))
     except TableError:
         return
     drawn = everyone(episodes)
@@ -69,7 +70,7 @@ def test_shapes_are_fixed_and_every_set_holds_somebody(
     tasks: list[Task], plan: EpisodePlan, seed: int
 ) -> None:
     try:
-        episodes = draw_episodes(tasks, plan, generator(seed))
+        episodes = draw_episodes(tasks, plan, stream(seed))
     except TableError:
         return
     drawn = len(episodes.support.weight)
@@ -91,7 +92,7 @@ def test_every_row_is_one_patients_row_of_one_task(
     tasks: list[Task], plan: EpisodePlan, seed: int
 ) -> None:
     try:
-        episodes = draw_episodes(tasks, plan, generator(seed))
+        episodes = draw_episodes(tasks, plan, stream(seed))
     except TableError:
         return
     known = [set(zip(t.x[:, 0].tolist(), t.y.tolist(), strict=True)) for t in tasks]
@@ -110,19 +111,19 @@ def test_the_same_key_draws_the_same_episodes(
     tasks: list[Task], plan: EpisodePlan, seed: int
 ) -> None:
     try:
-        one = draw_episodes(tasks, plan, generator("round", seed))
+        one = draw_episodes(tasks, plan, stream("round", seed))
     except TableError:
         with pytest.raises(TableError):
-            draw_episodes(tasks, plan, generator("round", seed))
+            draw_episodes(tasks, plan, stream("round", seed))
         return
     torch.testing.assert_close(
-        one, draw_episodes(tasks, plan, generator("round", seed)), rtol=0, atol=0
+        one, draw_episodes(tasks, plan, stream("round", seed)), rtol=0, atol=0
     )
 
 
 def test_another_key_draws_other_episodes(make_task: MakeTask) -> None:
     tasks, plan = [make_task(200)], EpisodePlan()
-    one, other = (draw_episodes(tasks, plan, generator("round", i)) for i in (1, 2))
+    one, other = (draw_episodes(tasks, plan, stream("round", i)) for i in (1, 2))
     assert not torch.equal(one.support.x, other.support.x)
 
 
@@ -132,7 +133,7 @@ def test_a_site_with_enough_patients_fills_every_row(
 ) -> None:
     # 8 episodes of 10 + 15 take 200 of the 400 patients.
     plan = EpisodePlan(prevalence=prevalence)
-    episodes = draw_episodes([make_task(400)], plan, generator(0))
+    episodes = draw_episodes([make_task(400)], plan, stream(0))
     assert len(everyone(episodes)) == 200
     assert episodes.support.weight.shape == (8, 10)
     assert episodes.query.weight.shape == (8, 15)
@@ -142,7 +143,7 @@ def test_tasks_that_share_patients_never_share_one_in_a_round(make_task: MakeTas
     # Two diagnoses of the same 60 patients: 60 // 20 = 3 episodes, then nobody is left.
     tasks = [make_task(60, name=name) for name in ("gout", "asthma")]
     plan = EpisodePlan(support=10, query=10, meta_batch=8, prevalence="natural")
-    drawn = everyone(draw_episodes(tasks, plan, generator(0)))
+    drawn = everyone(draw_episodes(tasks, plan, stream(0)))
     assert sorted(drawn) == list(range(60))
 
 
@@ -150,7 +151,7 @@ def test_every_task_has_its_turn_before_one_has_a_second(make_task: MakeTask) ->
     tasks = [make_task(100, first=100 * i) for i in range(4)]
     plan = EpisodePlan(support=4, query=4, meta_batch=8)
     for seed in range(10):
-        episodes = draw_episodes(tasks, plan, generator(seed))
+        episodes = draw_episodes(tasks, plan, stream(seed))
         turns = [patients(episodes.support, e)[0] // 100 for e in range(8)]
         assert sorted(turns[:4]) == sorted(turns[4:]) == [0, 1, 2, 3]
 
@@ -159,8 +160,7 @@ def test_the_order_of_turns_is_drawn(make_task: MakeTask) -> None:
     tasks = [make_task(20, first=20 * i) for i in range(4)]
     plan = EpisodePlan(support=4, query=4, meta_batch=1)
     first = {
-        patients(draw_episodes(tasks, plan, generator(seed)).support, 0)[0] // 20
-        for seed in range(40)
+        patients(draw_episodes(tasks, plan, stream(seed)).support, 0)[0] // 20 for seed in range(40)
     }
     assert first == {0, 1, 2, 3}
 
@@ -176,7 +176,7 @@ def test_balanced_episodes_hold_as_many_of_each_class_in_support_and_query(
     make_task: MakeTask, support: int, query: int, expected: tuple[list[int], list[int]]
 ) -> None:
     plan = EpisodePlan(support=support, query=query, meta_batch=4, prevalence="balanced")
-    episodes = draw_episodes([make_task(400, positives=60)], plan, generator(0))
+    episodes = draw_episodes([make_task(400, positives=60)], plan, stream(0))
     assert (positives(episodes.support), positives(episodes.query)) == expected
 
 
@@ -186,7 +186,7 @@ def test_balanced_classes_differ_by_one_patient_at_most(
 ) -> None:
     task = task_of(0, [c for c in range(classes) for _ in range(20)])
     plan = EpisodePlan(support=support, query=query, meta_batch=1, prevalence="balanced")
-    for side in draw_episodes([task], plan, generator(seed)):
+    for side in draw_episodes([task], plan, stream(seed)):
         sizes = np.bincount(side.y[0][side.weight[0] == 1].numpy(), minlength=classes)
         assert sizes.max() - sizes.min() <= 1
         assert sizes.sum() == side.weight.shape[1]
@@ -195,7 +195,7 @@ def test_balanced_classes_differ_by_one_patient_at_most(
 def test_a_scarce_class_is_shared_between_support_and_query(make_task: MakeTask) -> None:
     # 5 + 5 of each class are wanted, 4 positives exist: 4 * 5 / 10 = 2 each; rows are padded.
     plan = EpisodePlan(support=10, query=10, meta_batch=1, prevalence="balanced")
-    episodes = draw_episodes([make_task(50, positives=4)], plan, generator(0))
+    episodes = draw_episodes([make_task(50, positives=4)], plan, stream(0))
     assert positives(episodes.support) == positives(episodes.query) == [2]
     assert episodes.support.weight.sum() == episodes.query.weight.sum() == 5 + 2
 
@@ -205,7 +205,7 @@ def test_natural_episodes_have_the_tasks_prevalence_on_average(make_task: MakeTa
     # error sqrt(.3 * .7 / 10 * 90 / 99 / 2000) = .0031 (without replacement): within 5 of them.
     plan = EpisodePlan(support=10, query=15, meta_batch=1, prevalence="natural")
     task = make_task(100, positives=30)
-    drawn = [draw_episodes([task], plan, generator("natural", i)) for i in range(2000)]
+    drawn = [draw_episodes([task], plan, stream("natural", i)) for i in range(2000)]
     support = sum(positives(e.support)[0] for e in drawn) / (10 * len(drawn))
     query = sum(positives(e.query)[0] for e in drawn) / (15 * len(drawn))
     assert abs(support - 0.3) < 5 * 0.0031
@@ -217,7 +217,7 @@ def test_every_patient_is_drawn_equally_often(make_task: MakeTask) -> None:
     plan = EpisodePlan(support=10, query=15, meta_batch=1, prevalence="natural")
     times = np.zeros(100, dtype=np.int64)
     for i in range(2000):
-        times[everyone(draw_episodes([make_task(100)], plan, generator("often", i)))] += 1
+        times[everyone(draw_episodes([make_task(100)], plan, stream("often", i)))] += 1
     assert times.sum() == 2000 * 25
     assert abs(times - 500).max() < 5 * 19.4
 
@@ -225,7 +225,7 @@ def test_every_patient_is_drawn_equally_often(make_task: MakeTask) -> None:
 def test_a_short_episode_is_padded_with_rows_of_weight_0(make_task: MakeTask) -> None:
     # 10 patients for 10 + 15: 10 * 10 / 25 = 4 for support, 6 for query.
     plan = EpisodePlan(prevalence="natural")
-    episodes = draw_episodes([make_task(10, first=1)], plan, generator(0))
+    episodes = draw_episodes([make_task(10, first=1)], plan, stream(0))
     assert episodes.support.weight.tolist() == [[1.0] * 4 + [0.0] * 6]
     assert episodes.query.weight.tolist() == [[1.0] * 6 + [0.0] * 9]
     for side in episodes:
@@ -247,32 +247,32 @@ def test_too_few_patients_are_refused(
     make_task: MakeTask, rows: int, prevalence: Prevalence
 ) -> None:
     with pytest.raises(TableError, match="no episode can be drawn from 1 task"):
-        draw_episodes([make_task(rows)], EpisodePlan(prevalence=prevalence), generator(0))
+        draw_episodes([make_task(rows)], EpisodePlan(prevalence=prevalence), stream(0))
 
 
 def test_a_balanced_episode_needs_two_patients_of_every_class(make_task: MakeTask) -> None:
     plan = EpisodePlan(meta_batch=1, prevalence="balanced")
     with pytest.raises(TableError):
-        draw_episodes([make_task(50, positives=1)], plan, generator(0))
-    assert everyone(draw_episodes([make_task(50, positives=2)], plan, generator(0)))
+        draw_episodes([make_task(50, positives=1)], plan, stream(0))
+    assert everyone(draw_episodes([make_task(50, positives=2)], plan, stream(0)))
 
 
 def test_a_site_without_tasks_is_refused() -> None:
     with pytest.raises(TableError, match="0 task"):
-        draw_episodes([], EpisodePlan(), generator(0))
+        draw_episodes([], EpisodePlan(), stream(0))
 
 
 @pytest.mark.parametrize("rows", [2, 3, 5, 10])
 def test_few_patients_always_leave_one_for_the_query(make_task: MakeTask, rows: int) -> None:
     plan = EpisodePlan(support=50, query=2, meta_batch=1, prevalence="natural")
-    episodes = draw_episodes([make_task(rows)], plan, generator(0))
+    episodes = draw_episodes([make_task(rows)], plan, stream(0))
     assert len(everyone(episodes)) == rows
 
 
 def test_a_task_without_patients_takes_no_turn_from_the_others(make_task: MakeTask) -> None:
     tasks = [make_task(1), make_task(200, first=1)]
     for seed in range(10):
-        episodes = draw_episodes(tasks, EpisodePlan(meta_batch=4), generator(seed))
+        episodes = draw_episodes(tasks, EpisodePlan(meta_batch=4), stream(seed))
         assert len(episodes.support.weight) == 4
 
 
@@ -283,7 +283,7 @@ def test_a_balanced_plan_with_fewer_rows_than_classes_is_refused_as_such(
 ) -> None:
     plan = EpisodePlan(support=support, query=query, meta_batch=1, prevalence="balanced")
     with pytest.raises((SettingsError, TableError), match="2 classes"):
-        draw_episodes([make_task(50, positives=50 - negatives)], plan, generator(0))
+        draw_episodes([make_task(50, positives=50 - negatives)], plan, stream(0))
 
 
 @pytest.mark.parametrize(
@@ -297,31 +297,10 @@ def test_a_plan_without_patients_or_episodes_is_refused(sizes: dict[str, Any]) -
         EpisodePlan(**sizes)
 
 
-def test_pack_lays_the_given_rows_out_in_order(make_task: MakeTask) -> None:
-    plan = EpisodePlan(support=3, query=2)
-    episode = pack(make_task(10, positives=5), np.array([7, 0]), np.array([3, 9]), plan)
-    assert episode.support.x[:, 0].tolist() == [7, 0, 0]
-    assert episode.support.y.tolist() == [0, 1, 0]
-    assert episode.support.weight.tolist() == [1, 1, 0]
-    assert episode.query.x[:, 0].tolist() == [3, 9]
-    assert episode.query.weight.tolist() == [1, 1]
-
-
-def test_stack_puts_episodes_behind_each_other(make_task: MakeTask) -> None:
-    plan, task = EpisodePlan(support=3, query=2), make_task(10)
-    one = pack(task, np.array([0, 1]), np.array([2]), plan)
-    two = pack(task, np.array([3, 4, 5]), np.array([6, 7]), plan)
-    both = stack([one, two])
-    assert both.support.x.shape == (2, 3, 3)
-    for i, episode in enumerate((one, two)):
-        alone = Episode(*(Rows(*(part[i] for part in side)) for side in both))
-        torch.testing.assert_close(alone, episode, rtol=0, atol=0)
-
-
 def test_images_and_vector_targets_keep_their_shape() -> None:
     x, y = np.ones((6, 1, 4, 4), np.float32), np.arange(12).reshape(6, 2)
     task = Task("images", x, y, np.arange(6))
     plan = EpisodePlan(support=3, query=3, meta_batch=1, prevalence="natural")
-    episodes = draw_episodes([task], plan, generator(0))
+    episodes = draw_episodes([task], plan, stream(0))
     assert episodes.support.x.shape == (1, 3, 1, 4, 4)
     assert episodes.support.y.shape == (1, 3, 2)
