@@ -13,7 +13,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from client.site import open_site
-from common.episodes import draw_episodes
+from common.drawing import draw_episodes
 from common.errors import InvalidMessage
 from common.messages import (
     HELLO,
@@ -25,7 +25,7 @@ from common.messages import (
     reply,
     update_content,
 )
-from common.randomness import generator
+from common.randomness import generator, stream
 
 log = logging.getLogger("wardround.client")
 Handler = Callable[[Message, Context], Message]
@@ -71,6 +71,8 @@ def update(message: Message, context: Context) -> Message:
             remedy="agree on one study.toml",
         )
     index = instruction.round_index
-    episodes = draw_episodes(site.tasks, learner.plan, generator(site.key, "episodes", index))
-    vector = learner.update(instruction.theta, episodes, round_index=index)
+    draws = stream(site.key, "episodes", counter=index)
+    episodes = draw_episodes(site.tasks, learner.plan, draws)
+    noise = learner.noise(generator(site.key, "noise", index))
+    vector = learner.update(instruction.theta, episodes, round_index=index, noise=noise)
     return reply(message, update_content(study.id, index, vector))

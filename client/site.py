@@ -57,6 +57,13 @@ def _hospital(node: Mapping[str, str]) -> tuple[Study, Site]:
                 f"{key} is not set", where="node config", remedy=f"start the node with {key}=..."
             )
     study = read_study(Path(node["study"]))
+    if study.privacy.noise_multiplier:
+        raise SettingsError(
+            "the study asks for noise, which real patients cannot be given yet: it would be drawn "
+            "by a generator that is not made for secrets, and counted by nobody",
+            where=node["study"],
+            remedy="take part in simulations only, or agree on a study without noise",
+        )
     frame = read_table(Path(node["data"]))
     patients = patients_by_site(frame, study, where=node["data"], site=node["site"])[node["site"]]
     tasks = tasks_of(patients, study, [task.name for task in study.tasks])

@@ -1,22 +1,43 @@
-"""Aggregation: many sites' updates to one."""
+"""Aggregation: many sites' updates to one, summed as they come so that memory does not grow."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 
-def weighted_mean(updates: Iterable[tuple[float, Tensor]]) -> Tensor:
-    """Return sum(w_i u_i) / sum(w_i), summed in float64 in the order given, in the updates' dtype.
+@dataclass(frozen=True)
+class WeightedSum:
+    """sum(w_i u_i) [d] in float64, and sum(w_i); the weights come from the study's roster."""
 
-    The updates [d] are consumed one by one, so memory does not grow with their number. The weights
-    come from the study's roster; those of the sites that answered are normalised to sum 1.
-    """
-    total, weights, dtype = None, 0.0, torch.float32
+    total: Tensor
+    weight: float
+
+    def plus(self, other: "WeightedSum") -> "WeightedSum":
+        """Return the sum of both."""
+        return WeightedSum(self.total + other.total, self.weight + other.weight)
+
+    def mean(self) -> Tensor:
+        """Return the weighted mean [d], float32.
+
+        Raises:
+            ValueError: nothing was summed.
+        """
+        if not self.weight > 0:
+            raise ValueError("no update to aggregate")
+        return (self.total / self.weight).float()
+
+
+def nothing(dim: int) -> WeightedSum:
+    """Return the empty sum of vectors [dim]."""
+    return WeightedSum(torch.zeros(dim, dtype=torch.float64), 0.0)
+
+
+def weighted_sum(updates: Iterable[tuple[float, Tensor]], dim: int) -> WeightedSum:
+    """Return the sum of weighted updates [dim], added one by one in the order given."""
+    total, weights = nothing(dim).total, 0.0
     for weight, update in updates:
-        total = update.new_zeros(update.shape, dtype=torch.float64) if total is None else total
         total.add_(update.double(), alpha=weight)
-        weights, dtype = weights + weight, update.dtype
-    if total is None:
-        raise ValueError("no update to aggregate")
-    return (total / weights).to(dtype)
+        weights += weight
+    return WeightedSum(total, weights)

@@ -124,6 +124,23 @@ class ServerSettings(_Part):
     max_update_norm: float = Field(default=1e4, gt=0)
 
 
+class PrivacySettings(_Part):
+    """Clipping and noise at the site. No epsilon follows from them yet: see LIMITATIONS.md.
+
+    clip_norm: the Euclidean norm that one episode's update may have, of FedAvg and its kin a site's
+    whole update. noise_multiplier: the noise's standard deviation, relative to clip_norm.
+    """
+
+    clip_norm: float | None = Field(default=None, gt=0)
+    noise_multiplier: float = Field(default=0.0, ge=0, le=1000)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.noise_multiplier and self.clip_norm is None:
+            raise ValueError("noise_multiplier is relative to clip_norm, which is not set")
+        return self
+
+
 class EvaluationSettings(_Part):
     """What is measured on held-out tasks: k labelled patients, and how many draws of them.
 
@@ -153,6 +170,7 @@ class Study(_Part):
     algorithm: AlgorithmSettings = AlgorithmSettings()
     episodes: EpisodeSettings = EpisodeSettings()
     server: ServerSettings = ServerSettings()
+    privacy: PrivacySettings = PrivacySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from functools import partial
 
 from torch import Tensor
 
-from common.aggregation import weighted_mean
+from common.aggregation import WeightedSum, weighted_sum
 from common.errors import QuorumNotReached
 from common.messages import (
     HELLO_TYPE,
@@ -85,14 +85,29 @@ def draw_cohort(
 
 
 @dataclass(frozen=True)
-class RoundEngine:
-    """Runs a study's rounds with the sites of a roster; `save` is called after every attempt."""
+class Answers:
+    """What asking a cohort brought: the sum of usable updates, of whom, and why not of others."""
 
-    grid: Post
+    updates: WeightedSum
+    accepted: tuple[str, ...]
+    dropped: Mapping[str, str]
+
+
+Ask = Callable[[ServerState, Sequence[str]], Answers]
+"""Asks the sites of a cohort for their updates of the next round; it raises for nobody's fault."""
+
+Save = Callable[[ServerState, RoundRecord], None]
+
+
+@dataclass(frozen=True)
+class RoundEngine:
+    """Runs a study's rounds with its sites; `save` is called after every attempt at one."""
+
     study: Study
-    roster: Roster
+    sites: Sequence[str]
+    ask: Ask
     seed: int
-    save: Callable[[ServerState], None]
+    save: Save
 
     def run(self, state: ServerState) -> ServerState:
         """Return the state after the study's last round.
@@ -101,41 +116,48 @@ class RoundEngine:
             QuorumNotReached: a round had no quorum in any of its attempts.
         """
         while state.round_index < self.study.server.rounds:
-            state = self._round(state)
+            state = self.round(state)
         return state
 
-    def _round(self, state: ServerState) -> ServerState:
+    def round(self, state: ServerState) -> ServerState:
+        """Return the state after one more round.
+
+        Raises:
+            QuorumNotReached: it had no quorum in any of its attempts.
+        """
         index, server = state.round_index + 1, self.study.server
-        sites = sorted(self.roster.weight_of)
-        cohort = draw_cohort(sites, server, seed=self.seed, round_index=index)
+        cohort = draw_cohort(sorted(self.sites), server, seed=self.seed, round_index=index)
         quorum = math.ceil(server.quorum * len(cohort))
         for attempt in range(1, server.attempts + 1):
             started = time.monotonic()
-            updates, dropped = self._ask(state, cohort)
-            closed = len(updates) >= quorum
+            answers = self.ask(state, cohort)
+            closed = len(answers.accepted) >= quorum
             seconds = round(time.monotonic() - started, 3)
-            state = state.recorded(
-                RoundRecord(index, attempt, closed, tuple(updates), dropped, seconds)
-            )
             if closed:
-                weights = self.roster.weight_of
-                mean = weighted_mean((weights[site], update) for site, update in updates.items())
-                state = state.stepped(self.study, mean)
-            self.save(state)
+                state = state.stepped(self.study, answers.updates.mean())
+            accepted, dropped = answers.accepted, dict(answers.dropped)
+            self.save(state, RoundRecord(index, attempt, closed, accepted, dropped, seconds))
             if closed:
                 return state
         raise QuorumNotReached(
-            f"{len(updates)} of {len(cohort)} sites gave a usable update, {quorum} are needed; "
+            f"{len(accepted)} of {len(cohort)} sites gave a usable update, {quorum} are needed; "
             f"the others: {', '.join(sorted(set(dropped.values())))}",
             where=f"round {index}",
             remedy="the run is paused; mend the cause, then resume",
         )
 
-    def _ask(
-        self, state: ServerState, cohort: Sequence[str]
-    ) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Return the accepted updates and the reasons of the dropped, by site in order of names."""
-        index, server = state.round_index + 1, self.study.server
+
+@dataclass(frozen=True)
+class GridAsk:
+    """Asks the nodes of a roster over Flower's Grid."""
+
+    grid: Post
+    study: Study
+    roster: Roster
+
+    def __call__(self, state: ServerState, cohort: Sequence[str]) -> Answers:
+        """Return the answers, summed in the order of the sites' names."""
+        index, server, weight_of = state.round_index + 1, self.study.server, self.roster.weight_of
         nodes = {site: self.roster.node_of[site] for site in cohort if site in self.roster.node_of}
         content = instruction_content(Instruction(self.study.id, index, state.meta))
         read = partial(
@@ -156,4 +178,5 @@ class RoundEngine:
         accepted = {s: outcome.accepted[n] for s, n in nodes.items() if n in outcome.accepted}
         dropped = {site: "absent" for site in cohort if site not in nodes}
         dropped |= {s: outcome.dropped[n] for s, n in nodes.items() if n in outcome.dropped}
-        return accepted, dropped
+        weighted = ((weight_of[site], update) for site, update in accepted.items())
+        return Answers(weighted_sum(weighted, state.meta.numel()), tuple(accepted), dropped)

@@ -1,11 +1,15 @@
-"""All that must survive a round, in one file that is whole at every instant.
+"""All that must survive a round: what was learned in one file, what happened in another.
 
 `state.safetensors` holds the vectors; its header holds the rest as JSON with a SHA-256 over both.
-No object is ever decoded from it, only numbers and text.
+It is replaced as a whole. `rounds.jsonl` grows by one line for each attempt at a round; the state
+says how much of it belongs to the past, so lines of a round that a crash cut off are taken back.
+No object is ever decoded from either, only numbers and text.
 """
 
 import hashlib
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +25,8 @@ from common.optimizers import OptimizerState, initial_state, optimizer_step
 from common.parameters import Params, flatten, unflatten
 from common.study import Study
 
-STATE_FILE, INITIALIZATION_FILE = "state.safetensors", "initialization.safetensors"
+STATE_FILE, RECORDS_FILE = "state.safetensors", "rounds.jsonl"
+INITIALIZATION_FILE = "initialization.safetensors"
 _VECTORS = ("meta", "m", "v")
 
 
@@ -39,17 +44,12 @@ class RoundRecord:
 
 @dataclass(frozen=True)
 class ServerState:
-    """Rounds done, what is learned so far (`meta` [d]), the optimizer's state, the record."""
+    """Rounds done, what is learned so far (`meta` [d]), and the optimizer's state."""
 
     study: str
     round_index: int
     meta: Tensor
     optimizer: OptimizerState
-    records: tuple[RoundRecord, ...] = ()
-
-    def recorded(self, record: RoundRecord) -> "ServerState":
-        """Return this state with one more record."""
-        return replace(self, records=(*self.records, record))
 
     def stepped(self, study: Study, update: Tensor) -> "ServerState":
         """Return the state after the server optimizer's step against `update` [d]."""
@@ -66,42 +66,94 @@ def first_state(study: Study, learner: Learner) -> ServerState:
     return ServerState(study.id, 0, meta, initial_state(study.server.optimizer, meta))
 
 
-def save_state(folder: Path, state: ServerState) -> None:
-    """Write the state; a crash at any instant leaves the last whole one."""
-    vectors = {"meta": state.meta, "m": state.optimizer.m, "v": state.optimizer.v}
-    header = {
-        "schema": 1,
-        "study": state.study,
-        "round": state.round_index,
-        "step": state.optimizer.step,
-        "records": [asdict(record) for record in state.records],
-    }
-    text = json.dumps(header)
-    metadata = {"state": text, "sha256": _digest(text, vectors)}
-    write_atomically(folder / STATE_FILE, save(vectors, metadata=metadata))
+@dataclass
+class Checkpoint:
+    """The two files of a run in `folder`; end: how many bytes of the records are of the past."""
+
+    folder: Path
+    end: int = 0
+
+    def save(self, state: ServerState, record: RoundRecord | None = None) -> None:
+        """Append the record, then replace the state; a crash at any instant leaves a whole pair."""
+        if record is not None:
+            self.end = _append(self.folder / RECORDS_FILE, self.end, asdict(record))
+        vectors = {"meta": state.meta, "m": state.optimizer.m, "v": state.optimizer.v}
+        header = {
+            "schema": 2,
+            "study": state.study,
+            "round": state.round_index,
+            "step": state.optimizer.step,
+            "records": self.end,
+        }
+        text = json.dumps(header)
+        metadata = {"state": text, "sha256": _digest(text, vectors)}
+        write_atomically(self.folder / STATE_FILE, save(vectors, metadata=metadata))
+
+    def load(self, study: Study, learner: Learner) -> ServerState:
+        """Return the state in the folder.
+
+        Raises:
+            RunFolderError: there is none, it is damaged, or it belongs to another study.
+        """
+        path = self.folder / STATE_FILE
+        if not path.exists():
+            raise RunFolderError("no checkpoint", where=str(path), remedy="start without --resume")
+        header, vectors = _read(path)
+        if header["study"] != study.id:
+            raise RunFolderError(
+                "the checkpoint belongs to another study",
+                where=str(path),
+                remedy="resume with its study",
+            )
+        if any(v.shape != (learner.dim,) for v in vectors.values()):
+            raise _damaged(path)
+        self.end = header["records"]
+        optimizer = OptimizerState(header["step"], vectors["m"], vectors["v"])
+        return ServerState(study.id, header["round"], vectors["meta"], optimizer)
+
+    def records(self) -> Iterator[RoundRecord]:
+        """Yield what happened in each attempt at a round, up to the saved state.
+
+        Raises:
+            RunFolderError: the file is damaged.
+        """
+        path = self.folder / RECORDS_FILE
+        try:
+            with path.open("rb") as file:
+                while file.tell() < self.end:
+                    fields = json.loads(file.readline())
+                    yield RoundRecord(**fields | {"accepted": tuple(fields["accepted"])})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise _damaged(path) from error
+
+
+def read_records(folder: Path, study: Study, learner: Learner) -> list[RoundRecord]:
+    """Return what happened in each attempt at a round of the run in `folder`.
+
+    Raises:
+        RunFolderError: a file is missing, damaged, or belongs to another study.
+    """
+    checkpoint = Checkpoint(folder)
+    checkpoint.load(study, learner)
+    return list(checkpoint.records())
 
 
 def load_state(folder: Path, study: Study, learner: Learner) -> ServerState:
-    """Return the state in `folder`.
+    """Return the state of the run in `folder`; raises as `Checkpoint.load` does."""
+    return Checkpoint(folder).load(study, learner)
 
-    Raises:
-        RunFolderError: there is none, it is damaged, or it belongs to another study.
-    """
-    path = folder / STATE_FILE
-    if not path.exists():
-        raise RunFolderError("no checkpoint", where=str(path), remedy="start without --resume")
-    header, vectors = _read(path)
-    if header["study"] != study.id:
-        raise RunFolderError(
-            "the checkpoint belongs to another study",
-            where=str(path),
-            remedy="resume with its study",
-        )
-    if any(v.shape != (learner.dim,) for v in vectors.values()):
-        raise _damaged(path)
-    records = (RoundRecord(**{**r, "accepted": tuple(r["accepted"])}) for r in header["records"])
-    optimizer = OptimizerState(header["step"], vectors["m"], vectors["v"])
-    return ServerState(study.id, header["round"], vectors["meta"], optimizer, tuple(records))
+
+def _append(path: Path, end: int, fields: dict[str, Any]) -> int:
+    """Write one line at `end`, whatever came after it, fsync, and return the new end."""
+    line = json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    with os.fdopen(descriptor, "wb") as file:
+        file.truncate(end)
+        file.seek(end)
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    return end + len(line)
 
 
 def save_initialization(path: Path, learner: Learner, meta: Tensor) -> None:
@@ -126,7 +178,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             vectors = {name: file.get_tensor(name) for name in _VECTORS}
             metadata = file.metadata() or {}
         header: dict[str, Any] = json.loads(metadata["state"])
-        if metadata["sha256"] != _digest(metadata["state"], vectors) or header["schema"] != 1:
+        if metadata["sha256"] != _digest(metadata["state"], vectors) or header["schema"] != 2:
             raise _damaged(path)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise _damaged(path) from error

@@ -1,60 +1,31 @@
 """A federation of virtual hospitals in this process: the real apps over the in-process grid."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 from flwr.app import Context, RecordDict
 
 from client.app import app as client_app
-from common.errors import NonFiniteError
-from common.files import write_atomically
-from common.learner import make_learner
-from common.parameters import Params, all_finite
 from common.sources import RunSettings
-from common.study import Study, study_toml
 from server.app import app as server_app
-from server.state import INITIALIZATION_FILE, STATE_FILE, load_initialization
 from simulation.grid import InProcessGrid, PlantFault
+from simulation.training import Training
 
-STUDY_FILE = "study.toml"
 
-
-def train(
-    study: Study,
-    settings: RunSettings,
-    folder: Path,
+def run_on_grid(
+    training: Training,
     *,
-    keep_every: int = 0,
-    on_round: Callable[[int], None] = lambda round_index: None,
     serialise: bool = False,
     fault: PlantFault = lambda round_index, node: None,
-) -> Params:
-    """Meta-train, or go on from the checkpoint in `folder`, and return what was learned.
-
-    settings: which virtual sites there are (`simulation.source.DEFAULTS`). keep_every: keep a copy
-    of the initialization every so many rounds.
+) -> None:
+    """Run all rounds that are left; `serialise` and `fault` are the grid's.
 
     Raises:
         QuorumNotReached: too few virtual sites gave a usable update.
-        NonFiniteError: the initialization is NaN or infinite.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / STUDY_FILE
-    write_atomically(path, study_toml(study).encode())
-    config = dict(settings)
-    config["study"], config["output"] = str(path), str(folder)
-    config["resume"], config["keep-every"] = (folder / STATE_FILE).exists(), keep_every
-    contexts = {i + 1: _context(config, i, len(study.sites)) for i in range(len(study.sites))}
-    grid = InProcessGrid(client_app, contexts, serialise=serialise, fault=fault, on_round=on_round)
+    config, sites = training.run_config(), len(training.study.sites)
+    contexts = {i + 1: _context(config, i, sites) for i in range(sites)}
+    grid = InProcessGrid(
+        client_app, contexts, serialise=serialise, fault=fault, on_round=training.on_round
+    )
     server_app(grid, _context(config, 0, 0))
-    learned = load_initialization(folder / INITIALIZATION_FILE, make_learner(study, seed=0))
-    if not all_finite(learned):
-        raise NonFiniteError(
-            "the initialization is NaN or infinite",
-            where=study.algorithm.name,
-            remedy="lower meta_lr or inner_lr",
-        )
-    return learned
 
 
 def _context(settings: RunSettings, index: int, sites: int) -> Context:

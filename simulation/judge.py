@@ -18,7 +18,7 @@ from common.parameters import Params
 from common.randomness import generator
 from common.sources import RunSettings
 from common.study import EvaluationSettings, Study
-from server.state import load_initialization, load_state, snapshot_path
+from server.state import load_initialization, read_records, snapshot_path
 from simulation import summary
 from simulation.arms import NETWORK_SCALES, NETWORK_STEPS, Tunable
 from simulation.draws import DrawnTask, draw
@@ -178,7 +178,7 @@ def _learning_curve(
 
 
 def _records(run: Trained) -> Sequence[Any]:
-    return load_state(run.folder, run.study, run.learner).records
+    return read_records(run.folder, run.study, run.learner)
 
 
 def _choices(arms: Sequence[Arm]) -> Iterator[dict[str, Any]]:

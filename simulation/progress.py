@@ -1,11 +1,13 @@
 """Progress on stderr, so that stdout holds the result alone."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+REFRESH_S = 0.1
 Tick = Callable[[str], None]
 
 
@@ -30,9 +32,15 @@ class Reporter:
             TimeRemainingColumn(),
             TextColumn("{task.fields[doing]}"),
             console=self._console,
-            transient=False,
-            refresh_per_second=5,
+            auto_refresh=False,  # no thread of its own: worker processes are forked meanwhile
         ) as progress:
-            bar = progress.add_task(title, total=total, doing="")
-            yield lambda doing: progress.update(bar, advance=1, doing=doing)
-            progress.update(bar, doing="done")
+            bar, shown = progress.add_task(title, total=total, doing=""), time.monotonic()
+
+            def tick(doing: str) -> None:
+                nonlocal shown
+                due = time.monotonic() - shown > REFRESH_S
+                shown = time.monotonic() if due else shown
+                progress.update(bar, advance=1, doing=doing, refresh=due)
+
+            yield tick
+            progress.update(bar, doing="done", refresh=True)

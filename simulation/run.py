@@ -25,11 +25,11 @@ from common.learner import make_learner
 from common.sources import RunSettings
 from common.study import Study
 from server.state import STATE_FILE, load_state
-from simulation.federation import train
 from simulation.judge import HeldOutTasks, Trained, draw_tasks, judge
 from simulation.progress import Reporter
 from simulation.report import report_html
 from simulation.source import DEFAULTS, Plan, make_plan, tailored
+from simulation.training import train
 
 RUN_FILE, LOG_FILE = "run.json", "run.log"
 RESULTS_FILE, REPORT_FILE = "results.json", "report.html"

@@ -59,16 +59,23 @@ class SimulatedSource:
 
     def site(self, settings: RunSettings, index: int) -> Site:
         """Return virtual site `index`; its key derives from the seed, so every engine agrees."""
-        plan = make_plan(settings)
-        names = list(plan.split.train)
-        if not 0 <= index < len(names):
+        sites = virtual_sites(settings)
+        if not 0 <= index < len(sites):
             raise SettingsError(
                 f"there is no virtual site {index}",
                 where="partition-id",
-                remedy=f"start {len(names)} nodes",
+                remedy=f"start {len(sites)} nodes",
             )
-        key = derived_key(int(settings["seed"]), "site", names[index])
-        return Site(names[index], key, plan.split.train[names[index]])
+        return sites[index]
+
+
+def virtual_sites(settings: RunSettings) -> list[Site]:
+    """Return all sites that train, in the order of their partitions; keys derive from the seed."""
+    plan, seed = make_plan(settings), int(settings["seed"])
+    return [
+        Site(name, derived_key(seed, "site", name), tasks)
+        for name, tasks in plan.split.train.items()
+    ]
 
 
 def make_plan(settings: RunSettings) -> Plan:

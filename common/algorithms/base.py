@@ -60,6 +60,9 @@ EpisodeUpdate = Callable[[Loss, Params, Episode, InnerSettings], Params]
 SiteUpdate = Callable[[Loss, Params, Episode, InnerSettings], Params]
 """A site's update from all its episodes, stacked [E, ...], where it is no mean over episodes."""
 
+Reference = Callable[[Params, Episode, InnerSettings], Tensor]
+"""(meta, episodes [B, E, ...], settings) to the updates [B, d], for the reference network."""
+
 Rates = Callable[[Params, InnerSettings], Mapping[str, Tensor]]
 """(meta, settings) to the inner rate of each parameter of theta: 0-d or shaped like it."""
 
@@ -73,7 +76,8 @@ def constant(meta: Params, settings: InnerSettings) -> Params:
 class Algorithm:
     """An algorithm; give exactly one of `episode_update` and `site_update`.
 
-    initial: theta to the first `meta`. rates: the inner rates, in training and in use.
+    reference: the same update for `common.models.perceptron` with cross-entropy, but faster; tests
+    prove it equal. initial: theta to the first `meta`. rates: inner rates, in training and in use.
     optimizer, meta_lr: the server optimizer that a study takes if it names none.
     """
 
@@ -82,6 +86,7 @@ class Algorithm:
     source: str
     episode_update: EpisodeUpdate | None = None
     site_update: SiteUpdate | None = None
+    reference: Reference | None = None
     initial: Callable[[Params, InnerSettings], Params] = lambda theta, settings: theta
     rates: Rates = constant
     options: Mapping[str, Option] = field(default_factory=dict)
@@ -115,6 +120,14 @@ def episode_updates(
     assert one is not None  # noqa: S101 (checked at construction)
     stacked: Params = vmap(lambda episode: one(loss, meta, episode, settings))(episodes)
     return stacked
+
+
+def site_updates(
+    algorithm: Algorithm, loss: Loss, meta: Params, episodes: Episode, settings: InnerSettings
+) -> Tensor:
+    """Return the updates [B, d] of B sites with equally many episodes [B, E, ...]: vmapped."""
+    stacked: Params = vmap(lambda own: update(algorithm, loss, meta, own, settings))(episodes)
+    return torch.cat([u.flatten(1) for u in stacked.values()], dim=1)
 
 
 def gradient_of(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from common.adaptation import adapt
 from common.algorithms.base import Algorithm, InnerSettings, constant, gradient_of
+from common.closed_form import maml_updates
 from common.episodes import Episode
 from common.models import Loss
 from common.parameters import Params
@@ -32,11 +33,20 @@ def query_loss(
     return loss(phi, *episode.query)
 
 
+def reference_updates(
+    meta: Params, episodes: Episode, settings: InnerSettings, *, second_order: bool
+) -> Tensor:
+    """Return the sites' updates [B, d] for the reference network, in closed form."""
+    lr, steps = settings.inner_lr, settings.inner_steps
+    return maml_updates(meta, episodes, lr=lr, steps=steps, second_order=second_order)
+
+
 MAML = Algorithm(
     name="maml",
     summary="MAML, exact second order: the gradient runs through all inner steps",
     source="Finn et al. 2017, arXiv 1703.03400",
     episode_update=gradient_of(partial(query_loss, second_order=True)),
+    reference=partial(reference_updates, second_order=True),
 )
 
 FOMAML = Algorithm(
@@ -44,4 +54,5 @@ FOMAML = Algorithm(
     summary="first-order MAML: the query gradient at phi",
     source="Finn et al. 2017, section 5.2",
     episode_update=gradient_of(partial(query_loss, second_order=False)),
+    reference=partial(reference_updates, second_order=False),
 )

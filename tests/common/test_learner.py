@@ -2,12 +2,12 @@ import pytest
 import torch
 
 from common.algorithms.base import find_algorithm
-from common.episodes import draw_episodes
+from common.drawing import draw_episodes
 from common.errors import NonFiniteError, SettingsError
 from common.learner import inner_settings, make_learner
 from common.parameters import flatten
 from common.patients import Patients, tasks_of
-from common.randomness import generator
+from common.randomness import generator, stream
 from common.study import AlgorithmSettings, Study
 
 
@@ -56,7 +56,7 @@ def test_an_update_that_explodes_is_refused(ward_study: Study) -> None:
     x = rng.standard_normal((40, 6)).astype("float32")
     labels = rng.integers(0, 2, (40, 2))
     tasks = tasks_of(Patients("Ash", x, labels, labels[:, 0].astype(str)), ward_study, ["gout"])
-    episodes = draw_episodes(tasks, learner.plan, generator(0))
+    episodes = draw_episodes(tasks, learner.plan, stream(0))
     assert torch.isfinite(learner.update(flatten(learner.initial), episodes, round_index=1)).all()
     with pytest.raises(NonFiniteError, match="maml, round 1"):
         learner.update(flatten(learner.initial) * float("inf"), episodes, round_index=1)

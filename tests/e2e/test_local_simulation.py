@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file
 
 from common.learner import make_learner
-from server.state import INITIALIZATION_FILE, load_state
-from simulation.federation import train
+from server.state import INITIALIZATION_FILE, read_records
 from simulation.source import DEFAULTS, SimulatedSource
+from simulation.training import train
 from tests.e2e.conftest import Flower, Settings, arguments
 
 SETTINGS: Settings = {"dataset": "synthetic", "sites": 4, "rounds": 2, "support": 4, "query": 4}
@@ -32,7 +32,7 @@ def test_flwr_run_closes_all_rounds_with_all_virtual_hospitals(
     flower.wait_for_run(run["run-id"], "local", party="researcher", seconds=170)
 
     study = SimulatedSource().study(DEFAULTS | SETTINGS)
-    records = load_state(output, study, make_learner(study, seed=0)).records
+    records = read_records(output, study, make_learner(study, seed=0))
     assert [(r.round_index, r.closed, r.accepted) for r in records] == [
         (1, True, SITES),
         (2, True, SITES),

@@ -21,7 +21,7 @@ from common.learner import make_learner
 from common.parameters import all_finite
 from common.study import make_study, read_study, study_toml
 from server.app import app as server_app
-from server.state import INITIALIZATION_FILE, RoundRecord, load_state
+from server.state import INITIALIZATION_FILE, RoundRecord, read_records
 from simulation.grid import InProcessGrid
 from tests.e2e.conftest import ROOT, Flower, Settings, arguments, free_ports
 from tests.e2e.keys import write_certificates, write_node_key
@@ -154,9 +154,9 @@ def _supernode(folder: Path, address: str, site: str, node: Settings) -> tuple[s
     )
 
 
-def _records(config: Settings) -> tuple[RoundRecord, ...]:
+def _records(config: Settings) -> list[RoundRecord]:
     study = read_study(Path(str(config["study"])))
-    return load_state(Path(str(config["output"])), study, make_learner(study, seed=0)).records
+    return read_records(Path(str(config["output"])), study, make_learner(study, seed=0))
 
 
 def _in_one_process(nodes: Mapping[str, Settings], config: Settings) -> dict[str, torch.Tensor]:

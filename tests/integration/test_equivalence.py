@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from common.episodes import draw_episodes
+from common.drawing import draw_episodes
 from common.learner import make_learner
 from common.parameters import flatten, unflatten
-from common.randomness import generator
-from simulation.federation import train
+from common.randomness import stream
 from simulation.source import SimulatedSource, make_plan, tailored
+from simulation.training import EngineSettings, train
 
 ROUNDS = 50
 
@@ -32,7 +32,7 @@ def test_fifty_federated_rounds_equal_the_centralised_meta_batch(
     roster = tuple({"name": n, "weight": w} for n, w in zip(names, weights, strict=True))
     study = tailored(plan, settings)
     study = type(study).model_validate(study.model_dump(by_alias=True) | {"sites": roster})
-    federated = train(study, settings, tmp_path)
+    federated = train(study, settings, tmp_path, engine=EngineSettings(name="grid"))
 
     # The reference: one torch.optim.Adam on the weighted mean over all sites, no Flower, no wire.
     learner = make_learner(study, seed=0)
@@ -42,8 +42,8 @@ def test_fifty_federated_rounds_equal_the_centralised_meta_batch(
     for index in range(1, ROUNDS + 1):
         total = torch.zeros_like(meta, dtype=torch.float64)
         for site, weight in zip(sites, weights, strict=True):
-            rng = generator(site.key, "episodes", index)
-            episodes = draw_episodes(site.tasks, learner.plan, rng)
+            draws = stream(site.key, "episodes", counter=index)
+            episodes = draw_episodes(site.tasks, learner.plan, draws)
             update = learner.update(meta.detach(), episodes, round_index=index)
             total += weight / sum(weights) * update.double()
         meta.grad = total.float()

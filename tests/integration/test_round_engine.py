@@ -1,6 +1,7 @@
 """The real apps over the in-process grid, with one fault at a time planted at the site Birch."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import torch
 from common.errors import QuorumNotReached
 from common.learner import make_learner
 from common.parameters import Params
-from server.state import RoundRecord, load_state
+from server.state import RoundRecord, load_state, read_records
 from simulation.faults import Fault
-from simulation.federation import train
+from simulation.federation import run_on_grid
 from simulation.grid import PlantFault
 from simulation.source import make_plan, tailored
+from simulation.training import EngineSettings, train
 
 Settings = dict[str, Any]
 Wards = Callable[..., Settings]
@@ -27,10 +29,11 @@ def federate(
     fault: PlantFault = lambda r, n: None,
     *,
     serialise: bool = False,
-) -> tuple[Params, tuple[RoundRecord, ...]]:
+) -> tuple[Params, list[RoundRecord]]:
     study = tailored(make_plan(settings), settings)
-    meta = train(study, settings, folder, fault=fault, serialise=serialise)
-    return meta, load_state(folder, study, make_learner(study, seed=0)).records
+    engine = partial(run_on_grid, fault=fault, serialise=serialise)
+    meta = train(study, settings, folder, engine=engine)
+    return meta, read_records(folder, study, make_learner(study, seed=0))
 
 
 def same(a: Params, b: Params) -> bool:
@@ -117,10 +120,12 @@ def test_without_a_quorum_the_run_pauses_and_resumes_where_it_was(
     study = tailored(make_plan(settings), settings)
     with pytest.raises(QuorumNotReached, match="round 3"):
         federate(settings, folder, lambda r, n: Fault.NAN if r == 3 and n > 1 else None)
-    paused = load_state(folder, study, make_learner(study, seed=0))
+    learner = make_learner(study, seed=0)
+    paused = load_state(folder, study, learner)
     assert paused.round_index == 2
-    assert [r.closed for r in paused.records] == [True, True, False, False]
-    resumed = train(study, settings, folder)
+    records = read_records(folder, study, learner)
+    assert [r.closed for r in records] == [True, True, False, False]
+    resumed = train(study, settings, folder, engine=EngineSettings(name="grid"))
     uninterrupted, _ = federate(settings, tmp_path / "uninterrupted")
     assert same(resumed, uninterrupted)
 

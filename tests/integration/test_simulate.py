@@ -4,6 +4,7 @@ import html
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from safetensors.torch import load_file
 
 from common.cli import main
-from simulation.federation import train
+from simulation.federation import run_on_grid
 from simulation.scenarios import SCENARIOS
+from simulation.training import train
 
 Wards = Callable[..., dict[str, Any]]
 Run = Callable[..., tuple[int, str, str]]
@@ -98,7 +100,7 @@ def test_a_run_that_was_killed_goes_on_to_the_very_same_initialization(
             if round_index == 3 and node == 2:
                 raise Kill
 
-        return train(*args, **kwargs, fault=fault)
+        return train(*args, **kwargs | {"engine": partial(run_on_grid, fault=fault)})
 
     with monkeypatch.context() as patch:
         patch.setattr("simulation.run.train", dies_in_round_three)

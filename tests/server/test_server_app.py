@@ -9,9 +9,9 @@ from client.app import app as client_app
 from common.errors import RunFolderError
 from server.app import app
 from server.state import STATE_FILE
-from simulation.federation import train
 from simulation.grid import InProcessGrid
 from simulation.source import make_plan, tailored
+from simulation.training import train
 
 
 def test_a_run_never_overwrites_an_earlier_one(

@@ -1,0 +1,197 @@
+"""Small dense kernels of a network with one hidden layer, compiled: products, ReLU, softmax.
+
+Rows of H hidden units stand together in memory and H is a compile-time constant (`hidden`), as is
+the number of classes C, so the inner loops unroll into vector instructions. All arrays have one
+floating type; a literal number would turn float32 arithmetic into float64.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.jit import constant, jit
+
+Floats = NDArray[np.floating]
+Labels = NDArray[np.int64]
+
+
+class Network(NamedTuple):
+    """Parameters: w1 [inputs, H] (transposed, so that rows of H stand together), w2 [C, H]."""
+
+    w1: Floats
+    b1: Floats
+    w2: Floats
+    b2: Floats
+
+
+@jit
+def add_product(out: Floats, a: Floats, b: Floats, hidden: int) -> None:
+    """Add a [n, m] @ b [m, H] to out [n, H], in blocks of 5 rows and 4 terms that fit registers."""
+    constant(hidden)
+    n, m = a.shape
+    i = 0
+    while i + 5 <= n:
+        k = 0
+        while k + 4 <= m:
+            a00, a01, a02, a03 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
+            a10, a11, a12, a13 = a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3]
+            a20, a21, a22, a23 = a[i + 2, k], a[i + 2, k + 1], a[i + 2, k + 2], a[i + 2, k + 3]
+            a30, a31, a32, a33 = a[i + 3, k], a[i + 3, k + 1], a[i + 3, k + 2], a[i + 3, k + 3]
+            a40, a41, a42, a43 = a[i + 4, k], a[i + 4, k + 1], a[i + 4, k + 2], a[i + 4, k + 3]
+            for h in range(hidden):
+                b0, b1, b2, b3 = b[k, h], b[k + 1, h], b[k + 2, h], b[k + 3, h]
+                out[i, h] += a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3
+                out[i + 1, h] += a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3
+                out[i + 2, h] += a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3
+                out[i + 3, h] += a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3
+                out[i + 4, h] += a40 * b0 + a41 * b1 + a42 * b2 + a43 * b3
+            k += 4
+        while k < m:
+            for r in range(i, i + 5):
+                a0 = a[r, k]
+                for h in range(hidden):
+                    out[r, h] += a0 * b[k, h]
+            k += 1
+        i += 5
+    while i < n:
+        k = 0
+        while k + 4 <= m:
+            a00, a01, a02, a03 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
+            for h in range(hidden):
+                out[i, h] += (
+                    a00 * b[k, h] + a01 * b[k + 1, h] + a02 * b[k + 2, h] + a03 * b[k + 3, h]
+                )
+            k += 4
+        while k < m:
+            a00 = a[i, k]
+            for h in range(hidden):
+                out[i, h] += a00 * b[k, h]
+            k += 1
+        i += 1
+
+
+@jit
+def first_layer(out: Floats, x: Floats, net: Network, hidden: int) -> None:
+    """Set out [n, H] to x w1 + b1."""
+    constant(hidden)
+    for i in range(x.shape[0]):
+        for h in range(hidden):
+            out[i, h] = net.b1[h]
+    add_product(out, x, net.w1, hidden)
+
+
+@jit
+def relu(out: Floats, z: Floats, hidden: int) -> None:
+    """Set out [n, H] to max(z, 0); NaN stays NaN."""
+    constant(hidden)
+    zero = z.dtype.type(0)
+    for i in range(z.shape[0]):
+        for h in range(hidden):
+            out[i, h] = zero if z[i, h] <= zero else z[i, h]
+
+
+@jit
+def gram(out: Floats, x: Floats, support: Floats, scale: Floats) -> None:
+    """Set out [n, S] to scale (x support^T + 1)."""
+    n, inputs = x.shape
+    zero = scale - scale
+    for j in range(support.shape[0]):
+        i = 0
+        while i + 5 <= n:  # five sums at a time keep the processor busy
+            t0, t1, t2, t3, t4 = zero, zero, zero, zero, zero
+            for f in range(inputs):
+                value = support[j, f]
+                t0 += value * x[i, f]
+                t1 += value * x[i + 1, f]
+                t2 += value * x[i + 2, f]
+                t3 += value * x[i + 3, f]
+                t4 += value * x[i + 4, f]
+            out[i, j], out[i + 1, j] = scale * t0 + scale, scale * t1 + scale
+            out[i + 2, j], out[i + 3, j] = scale * t2 + scale, scale * t3 + scale
+            out[i + 4, j] = scale * t4 + scale
+            i += 5
+        while i < n:
+            t0 = zero
+            for f in range(inputs):
+                t0 += support[j, f] * x[i, f]
+            out[i, j] = scale * t0 + scale
+            i += 1
+
+
+@jit
+def scores(out: Floats, rows: Floats, w2: Floats, hidden: int, classes: int) -> None:
+    """Set out [n, C] to rows [n, H] @ w2 [C, H]^T."""
+    constant(hidden)
+    constant(classes)
+    zero = out.dtype.type(0)
+    for i in range(rows.shape[0]):
+        for c in range(classes):
+            total = zero
+            for h in range(hidden):
+                total += rows[i, h] * w2[c, h]
+            out[i, c] = total
+
+
+@jit
+def softmax_residual(p: Floats, r: Floats, b2: Floats, y: Labels, w: Floats) -> None:
+    """Turn scores in r [n, C] into P and R = w (P - Y)."""
+    for i in range(p.shape[0]):
+        top = r[i, 0] + b2[0]
+        for c in range(p.shape[1]):
+            r[i, c] += b2[c]
+            top = max(top, r[i, c])
+        total = top - top
+        for c in range(p.shape[1]):
+            p[i, c] = np.exp(r[i, c] - top)
+            total += p[i, c]
+        for c in range(p.shape[1]):
+            p[i, c] /= total
+            r[i, c] = w[i] * p[i, c]
+        r[i, y[i]] -= w[i]
+
+
+@jit
+def add_head_gradient(
+    w2: Floats, b2: Floats, r: Floats, rows: Floats, scale: Floats, hidden: int, classes: int
+) -> None:
+    """Add scale R^T rows to w2 [C, H] and scale 1^T R to b2 [C]."""
+    constant(hidden)
+    constant(classes)
+    for i in range(rows.shape[0]):
+        for c in range(classes):
+            factor = scale * r[i, c]
+            b2[c] += factor
+            for h in range(hidden):
+                w2[c, h] += factor * rows[i, h]
+
+
+@jit
+def first_layer_gradient(
+    out: Floats, before: Floats, r: Floats, w2: Floats, rows: Floats, hidden: int, classes: int
+) -> None:
+    """Set out [n, H] to before + (R w2) where a unit is on: rows [n, H] > 0."""
+    constant(hidden)
+    constant(classes)
+    zero = out.dtype.type(0)
+    for i in range(rows.shape[0]):
+        for h in range(hidden):
+            total = r[i, 0] * w2[0, h]
+            for c in range(1, classes):
+                total += r[i, c] * w2[c, h]
+            out[i, h] = before[i, h] + (total if rows[i, h] > zero else zero)
+
+
+@jit
+def add_rows(out: Floats, rows: Floats, hidden: int) -> None:
+    """Add the sum of rows [n, H] to out [H]."""
+    constant(hidden)
+    for i in range(rows.shape[0]):
+        for h in range(hidden):
+            out[h] += rows[i, h]
+
+
+@jit
+def shares(out: Floats, weight: Floats) -> None:
+    """Set out [n] to each row's share of the weight; of weight 0 in all, NaN."""
+    out[:] = weight / weight.sum()

@@ -1,0 +1,1 @@
+"""Protection of updates inside the hospital. What it does not yet give stands in LIMITATIONS.md."""

@@ -1,0 +1,97 @@
+"""A run, from its folder to its folder: open or resume the state, run the rounds, keep all of it.
+
+The ServerApp runs it with a way to ask nodes over Flower's Grid; an engine of the simulation with
+another way to ask. What is saved, and when, is the same.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.errors import RunFolderError
+from common.learner import Learner
+from common.study import Study
+from server.rounds import Ask, RoundEngine
+from server.state import (
+    INITIALIZATION_FILE,
+    STATE_FILE,
+    Checkpoint,
+    RoundRecord,
+    ServerState,
+    first_state,
+    save_initialization,
+    snapshot_path,
+)
+
+log = logging.getLogger("wardround.server")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """folder: where state is kept, None keeps none. keep_every: a copy every so many rounds, or 0.
+
+    resume: go on from the folder's checkpoint. seed: of the drawn cohorts.
+    """
+
+    folder: Path | None
+    resume: bool = False
+    keep_every: int = 0
+    seed: int = 0
+
+
+def run_study(
+    study: Study,
+    learner: Learner,
+    assemble: Callable[[], tuple[Sequence[str], Ask]],
+    options: RunOptions,
+) -> ServerState:
+    """Run the study from its first round or its checkpoint and return the last state.
+
+    assemble: called once the state is open; returns the names of the sites and the way to ask them.
+
+    Raises:
+        RunFolderError: the folder holds a run that is not to be resumed, or none or a damaged one.
+        QuorumNotReached: too few sites took part.
+    """
+    folder = options.folder
+    state, checkpoint = _open(study, learner, options)
+    sites, ask = assemble()
+    log.info("study %s: %d sites, %d rounds", study.id[:8], len(sites), learner.rounds)
+
+    def save(new: ServerState, record: RoundRecord) -> None:
+        accepted, dropped = len(record.accepted), record.dropped
+        log.info("round %d: %d accepted, dropped %s", record.round_index, accepted, dropped)
+        if checkpoint:
+            checkpoint.save(new, record)
+        due = options.keep_every and new.round_index % options.keep_every == 0
+        if folder and record.closed and due:
+            _keep_copy(folder, learner, new)
+
+    state = RoundEngine(study, sites, ask, options.seed, save).run(state)
+    if folder:
+        save_initialization(folder / INITIALIZATION_FILE, learner, state.meta)
+    return state
+
+
+def _open(
+    study: Study, learner: Learner, options: RunOptions
+) -> tuple[ServerState, Checkpoint | None]:
+    folder = options.folder
+    if folder is None:
+        return first_state(study, learner), None
+    checkpoint = Checkpoint(folder)
+    if options.resume:
+        return checkpoint.load(study, learner), checkpoint
+    if (folder / STATE_FILE).exists():
+        raise RunFolderError(
+            "the folder holds a run", where=str(folder), remedy="set resume=true, or choose another"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return first_state(study, learner), checkpoint
+
+
+def _keep_copy(folder: Path, learner: Learner, state: ServerState) -> None:
+    path = snapshot_path(folder, state.round_index)
+    path.parent.mkdir(exist_ok=True)
+    save_initialization(path, learner, state.meta)

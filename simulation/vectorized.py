@@ -1,0 +1,206 @@
+"""The vectorized engine: a round of thousands of sites in chunks that fit the cache.
+
+It draws, packs, computes and adds up chunk after chunk, with the very functions of `common/` that
+the ClientApp calls for its one site; only messages are left out. Memory holds the sites' patients
+and one chunk of episodes for each worker, never the updates of all sites.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from common.aggregation import WeightedSum, nothing
+from common.drawing import (
+    Packed,
+    Picked,
+    SiteTable,
+    as_episode,
+    check_plan,
+    pack,
+    pick,
+    room_for_packed,
+    room_for_picked,
+    site_table,
+)
+from common.episodes import Episode, Rows, Site, Task
+from common.learner import Learner
+from common.randomness import Stream, generator, open_stream, stream_key
+from server.rounds import Answers, Ask
+from server.state import ServerState
+from simulation.workers import Map, workers
+
+log = logging.getLogger("wardround.vectorized")
+
+CHUNK = 32
+"""Sites that are computed together; 8 to 64 are within 15 % of each other."""
+JOB = 8 * CHUNK
+"""Sites of one job of a worker."""
+
+NOT_FINITE, NO_EPISODE = "error-2 NonFiniteError", "error-2 TableError"
+TOO_LARGE = "norm-too-large"
+"""Why a site is dropped, in the words that the engines with messages find in its reply."""
+
+
+class Job(NamedTuple):
+    """A worker's part of a round: meta [d] for sites of these numbers."""
+
+    meta: NDArray[np.float32]
+    round_index: int
+    sites: NDArray[np.int64]
+
+
+class Part(NamedTuple):
+    """What a job gives back: sum of weighted updates [d], of weights; reasons of the dropped."""
+
+    total: NDArray[np.float64]
+    weight: float
+    dropped: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Virtual sites, opened: what each draws from, in the order of `sites`."""
+
+    learner: Learner
+    sites: Sequence[Site]
+    weights: NDArray[np.float64]
+    max_norm: float
+
+    @cached_property
+    def tables(self) -> list[SiteTable]:
+        """Each site's tasks as arrays."""
+        tables = [site_table(site.tasks) for site in self.sites]
+        for site, table in zip(self.sites, tables, strict=True):
+            check_plan(table, site.tasks, self.learner.plan)
+        return tables
+
+    @cached_property
+    def keys(self) -> list[Stream]:
+        """Each site's key of its draws, one stream a round."""
+        return [stream_key(site.key, "episodes") for site in self.sites]
+
+    @cached_property
+    def room(self) -> tuple[list[Picked], Packed]:
+        """The memory of one chunk, used again and again."""
+        plan = self.learner.plan
+        picked = [room_for_picked(plan) for _ in range(CHUNK)]
+        return picked, room_for_packed(CHUNK, plan, self.tables[0])
+
+    @property
+    def like(self) -> Task:
+        """A task whose rows have the shape that all have."""
+        return self.sites[0].tasks[0]
+
+    def part(self, job: Job) -> Part:
+        """Return the sum of the job's updates, chunk after chunk."""
+        meta, dropped = torch.from_numpy(job.meta), dict[int, str]()
+        total, weight = np.zeros(len(job.meta)), 0.0
+        for start in range(0, len(job.sites), CHUNK):
+            chunk = job.sites[start : start + CHUNK]
+            self.draw(chunk, job.round_index)
+            self.pack(chunk)
+            updates = self.compute(meta, job.round_index, chunk)
+            weights = self.screen(updates, chunk, dropped)
+            total += weights @ updates.double().nan_to_num(0, 0, 0).numpy()
+            weight += float(weights.sum())
+        return Part(total, weight, dropped)
+
+    def draw(self, chunk: NDArray[np.int64], round_index: int) -> None:
+        """Draw the rows of a chunk's episodes."""
+        picked, packed = self.room
+        balanced = self.learner.plan.prevalence == "balanced"
+        for i, number in enumerate(chunk.tolist()):
+            stream = open_stream(self.keys[number], round_index)
+            packed.counts[i] = pick(self.tables[number], balanced, stream, picked[i])
+
+    def pack(self, chunk: NDArray[np.int64]) -> None:
+        """Gather the drawn rows into the chunk's arrays."""
+        picked, packed = self.room
+        for i, number in enumerate(chunk.tolist()):
+            pack(self.tables[number], picked[i], packed.counts[i], packed, i)
+
+    def compute(self, meta: Tensor, round_index: int, chunk: NDArray[np.int64]) -> Tensor:
+        """Return the updates [b, d] of the chunk's sites; zeros of those without an episode."""
+        _, packed = self.room
+        counts = packed.counts[: len(chunk)]
+        updates = torch.zeros(len(chunk), len(meta))
+        for count in np.unique(counts[counts > 0]).tolist():
+            (rows,) = np.nonzero(counts == count)
+            episodes = as_episode(packed, slice(0, len(chunk)), count, self.like)
+            if len(rows) < len(chunk):  # sites of equally many episodes are computed together
+                episodes = _take(episodes, torch.from_numpy(rows))
+            updates[rows] = self.learner.updates(meta, episodes, round_index=round_index)
+        return self._noised(updates, round_index, chunk)
+
+    def _noised(self, updates: Tensor, round_index: int, chunk: NDArray[np.int64]) -> Tensor:
+        if self.learner.privacy.noise_multiplier:
+            for i, number in enumerate(chunk.tolist()):
+                noise = self.learner.noise(generator(self.sites[number].key, "noise", round_index))
+                updates[i] += noise if noise is not None else 0
+        return updates
+
+    def screen(
+        self, updates: Tensor, chunk: NDArray[np.int64], dropped: dict[int, str]
+    ) -> NDArray[np.float64]:
+        """Return each update's weight: 0 for those that no server would take, with the reason."""
+        count = self.room[1].counts[: len(chunk)]
+        norms = updates.double().norm(dim=1).numpy()
+        weights = self.weights[chunk].copy()
+        for bad, reason in (
+            (norms > self.max_norm, TOO_LARGE),
+            (~np.isfinite(norms), NOT_FINITE),
+            (count == 0, NO_EPISODE),
+        ):
+            dropped |= dict.fromkeys(chunk[bad].tolist(), reason)
+            weights[bad] = 0
+        return weights
+
+
+def _take(episodes: Episode, rows: Tensor) -> Episode:
+    return Episode(*(Rows(*(part[rows] for part in side)) for side in episodes))
+
+
+@contextmanager
+def asking(
+    fleet: Fleet, number: int, on_round: Callable[[int], None] = lambda round_index: None
+) -> Iterator[Ask]:
+    """Yield the way to ask the fleet, computed by `number` processes while the block lasts."""
+    names = {site.name: i for i, site in enumerate(fleet.sites)}
+    _ = fleet.tables, fleet.keys  # made once, before the workers are forked
+    with workers(fleet.part, number) as run:
+
+        def ask(state: ServerState, cohort: Sequence[str]) -> Answers:
+            on_round(state.round_index + 1)
+            return _answers(run, names, state, cohort)
+
+        yield ask
+
+
+def _answers(
+    run: Map[Job, Part], names: Mapping[str, int], state: ServerState, cohort: Sequence[str]
+) -> Answers:
+    """Return the sum over all jobs, in their order."""
+    numbers = np.array([names[site] for site in cohort])
+    jobs = (
+        Job(state.meta.numpy(), state.round_index + 1, numbers[start : start + JOB])
+        for start in range(0, len(numbers), JOB)
+    )
+    updates, dropped = nothing(state.meta.numel()), dict[int, str]()
+    for part in run(jobs):
+        updates = updates.plus(WeightedSum(torch.from_numpy(part.total), part.weight))
+        dropped |= part.dropped
+    accepted = tuple(site for site in cohort if names[site] not in dropped)
+    if broken := sum(reason == NOT_FINITE for reason in dropped.values()):
+        log.warning(
+            "the updates of %d sites are NaN or infinite: lower inner_lr or inner_steps", broken
+        )
+    reasons = {site: dropped[names[site]] for site in cohort if names[site] in dropped}
+    return Answers(updates, accepted, reasons)
