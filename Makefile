@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo test check test-e2e sinusoid format clean
+.PHONY: demo test check test-e2e bench sinusoid format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -21,6 +21,9 @@ check:
 
 test-e2e: $(VENV)/.ray
 	$(BIN)/pytest -m e2e
+
+bench: $(VENV)/.bench
+	$(BIN)/wardround bench
 
 sinusoid: $(VENV)/.demo
 	$(BIN)/python -m simulation.sinusoid
@@ -39,6 +42,7 @@ $(VENV)/bin/python:
 $(VENV)/.demo: EXTRAS = demo
 $(VENV)/.dev: EXTRAS = demo,dev
 $(VENV)/.ray: EXTRAS = demo,dev,ray
-$(VENV)/.demo $(VENV)/.dev $(VENV)/.ray: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.bench: EXTRAS = demo,bench
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.ray $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[$(EXTRAS)]'
 	touch $@

@@ -5,7 +5,7 @@ the number of classes C, so the inner loops unroll into vector instructions. All
 floating type; a literal number would turn float32 arithmetic into float64.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from common.jit import constant, jit
 
 Floats = NDArray[np.floating]
 Labels = NDArray[np.int64]
+Scalar = Any
+"""A number of the arrays' own type."""
 
 
 class Network(NamedTuple):
@@ -92,7 +94,7 @@ def relu(out: Floats, z: Floats, hidden: int) -> None:
 
 
 @jit
-def gram(out: Floats, x: Floats, support: Floats, scale: Floats) -> None:
+def gram(out: Floats, x: Floats, support: Floats, scale: Scalar) -> None:
     """Set out [n, S] to scale (x support^T + 1)."""
     n, inputs = x.shape
     zero = scale - scale

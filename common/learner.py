@@ -1,14 +1,15 @@
 """A study's model, loss and algorithm, put together: the same object on server and site.
 
-A site's update is computed by one of two kinds of arithmetic: `generic` is `torch.func` on any
-`nn.Module`, vmapped over sites and episodes; `reference` is the closed form for the reference
-network, where the algorithm has one. Both give the same numbers to 1e-6.
+A site's update is computed by one of three kinds of arithmetic: `generic` is `torch.func` on any
+`nn.Module`, vmapped over sites and episodes; `compiled` is the same through `torch.compile`;
+`reference` is the closed form for the reference network, where the algorithm has one. All give the
+same numbers to 1e-6.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from common.algorithms.base import (
     find_algorithm,
     site_updates,
 )
+from common.compilation import compiled
 from common.episodes import Episode, EpisodePlan, Rows
 from common.errors import NonFiniteError, SettingsError
 from common.features import num_inputs
@@ -32,7 +34,8 @@ from common.privacy.clipping import clip
 from common.privacy.noise import gaussian
 from common.study import AlgorithmSettings, PrivacySettings, Study
 
-Arithmetic = Literal["auto", "generic", "reference"]
+Arithmetic = Literal["auto", "reference", "generic", "compiled"]
+ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,8 @@ def make_learner(study: Study, *, seed: int, arithmetic: Arithmetic = "auto") ->
     `auto` takes the closed form where the algorithm has one and numba is installed.
 
     Raises:
-        SettingsError: the algorithm or one of its options is unknown or out of range, or there is
-            no closed form where one is asked for.
+        SettingsError: the algorithm or one of its options is unknown or out of range, or the
+            arithmetic cannot be had.
     """
     algorithm = find_algorithm(study.algorithm.name)
     settings = inner_settings(algorithm, study.algorithm)
@@ -137,7 +140,11 @@ def make_learner(study: Study, *, seed: int, arithmetic: Arithmetic = "auto") ->
 
 
 def choose(algorithm: Algorithm, loss: Loss, arithmetic: Arithmetic) -> Reference:
-    """Return the function that computes the sites' updates of the reference network."""
+    """Return the function that computes the sites' updates of the reference network.
+
+    Raises:
+        SettingsError: the algorithm has no closed form, or there is no compiler.
+    """
     if arithmetic == "reference" and algorithm.reference is None:
         raise SettingsError(
             f"{algorithm.name} has no closed form", where="arithmetic", remedy="take generic"
@@ -149,7 +156,7 @@ def choose(algorithm: Algorithm, loss: Loss, arithmetic: Arithmetic) -> Referenc
     def generic(meta: Params, episodes: Episode, settings: InnerSettings) -> Tensor:
         return site_updates(algorithm, loss, meta, episodes, settings)
 
-    return generic
+    return compiled(generic) if arithmetic == "compiled" else generic
 
 
 def inner_settings(algorithm: Algorithm, given: AlgorithmSettings) -> InnerSettings:

@@ -45,8 +45,16 @@ def simulate(
     support: Annotated[int | None, typer.Option(min=1, help="Support patients.")] = None,
     query: Annotated[int | None, typer.Option(min=1, help="Query patients.")] = None,
     engine: Annotated[
-        Literal["grid"], typer.Option(help="The real apps over an in-process grid.")
-    ] = "grid",
+        Literal["vectorized", "grid", "ray"],
+        typer.Option(help="How sites are run: in chunks; as apps in this process; as apps on Ray."),
+    ] = "vectorized",
+    arithmetic: Annotated[
+        Literal["auto", "reference", "generic", "compiled"],
+        typer.Option(help="Of the vectorized engine (docs/engines.md): auto takes the fastest."),
+    ] = "auto",
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes of the vectorized engine; 0: one a core.")
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all draws.")] = 0,
     output: Annotated[Path, typer.Option(help="Run folder, a new one.")] = Path("runs/last"),
     resume: Annotated[
@@ -69,17 +77,18 @@ def simulate(
         "support": support,
         "query": query,
         "seed": seed,
+        "engine": engine,
+        "arithmetic": arithmetic,
     }
-    results = _run(
-        {key: value for key, value in given.items() if value is not None}, output, resume
-    )
+    settings = {key: value for key, value in given.items() if value is not None}
+    results = _run(settings, output, resume=resume, workers=workers)
     if as_json:
         sys.stdout.write(json.dumps(results, indent=1) + "\n")
     else:
         _show(results, output)
 
 
-def _run(settings: dict[str, Any], output: Path, resume: bool) -> dict[str, Any]:
+def _run(settings: dict[str, Any], output: Path, *, resume: bool, workers: int) -> dict[str, Any]:
     import torch  # slow to import: not before it is needed, so that --help is quick
 
     from simulation.progress import Reporter
@@ -93,7 +102,7 @@ def _run(settings: dict[str, Any], output: Path, resume: bool) -> dict[str, Any]
             remedy="pip install 'wardround[demo]'",
         ) from error
     torch.set_num_threads(1)
-    return simulate_study(settings, output, resume=resume, reporter=Reporter())
+    return simulate_study(settings, output, resume=resume, workers=workers, reporter=Reporter())
 
 
 def _show(results: dict[str, Any], output: Path) -> None:

@@ -13,7 +13,7 @@ from typing import cast
 from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
-from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.supercore.inflatable.inflatable_object import InflatableObject, get_all_nested_objects
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
@@ -121,4 +121,9 @@ class InProcessGrid(Grid):
     def _size(self, message: Message) -> int:
         if not self._serialise or message.has_error():
             return 0
-        return sum(len(part.deflate()) for part in get_all_nested_objects(message).values())
+        return content_bytes(message)
+
+
+def content_bytes(content: InflatableObject) -> int:
+    """Return the bytes of a message, or of its content alone, in Flower's wire format."""
+    return sum(len(part.deflate()) for part in get_all_nested_objects(content).values())

@@ -6,6 +6,7 @@ A run folder holds:
     run.log                      what the server and the sites logged, round by round
     study.toml                   the study
     state.safetensors            the checkpoint of the last round
+    rounds.jsonl                 who took part in each round, and who was dropped and why
     initialization.safetensors   what was learned, under the model's parameter names
     history/                     the same after every tenth of the rounds
     fedavg/                      all of these for the FedAvg baseline
@@ -16,20 +17,21 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from common.errors import RunFolderError
+from common.errors import RunFolderError, SettingsError
 from common.files import write_atomically
-from common.learner import make_learner
+from common.learner import ARITHMETICS, Arithmetic, make_learner
 from common.sources import RunSettings
 from common.study import Study
 from server.state import STATE_FILE, load_state
-from simulation.judge import HeldOutTasks, Trained, draw_tasks, judge
+from simulation.judge import Trained, draw_tasks, judge
 from simulation.progress import Reporter
 from simulation.report import report_html
 from simulation.source import DEFAULTS, Plan, make_plan, tailored
-from simulation.training import train
+from simulation.training import ENGINES, Engine, EngineSettings, train
 
 RUN_FILE, LOG_FILE = "run.json", "run.log"
 RESULTS_FILE, REPORT_FILE = "results.json", "report.html"
@@ -39,9 +41,12 @@ SNAPSHOTS = 10
 
 
 def simulate_study(
-    settings: RunSettings, folder: Path, *, resume: bool, reporter: Reporter
+    settings: RunSettings, folder: Path, *, resume: bool, reporter: Reporter, workers: int = 0
 ) -> dict[str, Any]:
     """Run the study that the settings describe and return the results.
+
+    workers: processes of the vectorized engine and of the evaluation; 0 takes one a core. Their
+    number changes no result.
 
     Raises:
         WardroundError: a setting, the data, the run folder or the training is at fault.
@@ -53,33 +58,57 @@ def simulate_study(
         )
     plan = make_plan(settings)
     study = tailored(plan, settings)
-    make_learner(study, seed=0)  # an unknown option is refused before anything is written
+    engine = engine_of(settings, workers)
+    # An unknown option is refused before anything is written.
+    make_learner(study, seed=0, arithmetic=engine.arithmetic)
     tasks = draw_tasks(plan, study.evaluation, int(settings["seed"]))
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / RUN_FILE, json.dumps(dict(settings), indent=1).encode())
     with _log_to(folder / LOG_FILE):
-        results = _train_and_judge(plan, study, tasks, settings, folder, reporter)
+        trained = _train_all(plan, study, settings, folder, engine, reporter)
+        results = judge(plan, trained, tasks, settings, reporter)
     write_atomically(folder / RESULTS_FILE, json.dumps(results, indent=1).encode())
     write_atomically(folder / REPORT_FILE, report_html(results).encode())
     return results
 
 
-def _train_and_judge(
+def engine_of(settings: RunSettings, workers: int) -> EngineSettings:
+    """Return the engine that the settings name.
+
+    Raises:
+        SettingsError: there is no such engine or arithmetic.
+    """
+    for key, known in (("engine", ENGINES), ("arithmetic", ARITHMETICS)):
+        if settings[key] not in known:
+            raise SettingsError(
+                f"there is no {key} {settings[key]!r}",
+                where=key,
+                remedy=f"choose from {', '.join(known)}",
+            )
+    name, arithmetic = settings["engine"], settings["arithmetic"]
+    return EngineSettings(
+        name=cast(Engine, name), arithmetic=cast(Arithmetic, arithmetic), workers=workers
+    )
+
+
+def _train_all(
     plan: Plan,
     study: Study,
-    tasks: HeldOutTasks,
     settings: RunSettings,
     folder: Path,
+    engine: EngineSettings,
     reporter: Reporter,
-) -> dict[str, Any]:
-    trained = [_train(study, settings, folder, reporter)]
+) -> list[Trained]:
+    """Return the study's algorithm trained, and the FedAvg baseline if it is another."""
+    trained = [_train(study, settings, folder, engine, reporter)]
     if study.algorithm.name != BASELINE:
         plain = {"algorithm": BASELINE} | {
             key: DEFAULTS[key] for key in ("inner-lr", "inner-steps")
         }
         baseline = tailored(plan, dict(settings) | plain)
-        trained.append(_train(baseline, settings, folder / BASELINE, reporter))
-    return judge(plan, trained, tasks, settings, reporter)
+        plain_engine = replace(engine, arithmetic="auto")  # FedAvg may have no closed form
+        trained.append(_train(baseline, settings, folder / BASELINE, plain_engine, reporter))
+    return trained
 
 
 @contextmanager
@@ -112,7 +141,9 @@ def read_settings(folder: Path) -> RunSettings:
     return settings
 
 
-def _train(study: Study, settings: RunSettings, folder: Path, reporter: Reporter) -> Trained:
+def _train(
+    study: Study, settings: RunSettings, folder: Path, engine: EngineSettings, reporter: Reporter
+) -> Trained:
     """Train, or go on from the folder's checkpoint, and return what was learned."""
     rounds, name = study.server.rounds, study.algorithm.name
     learner = make_learner(study, seed=int(settings["seed"]))
@@ -124,6 +155,7 @@ def _train(study: Study, settings: RunSettings, folder: Path, reporter: Reporter
             study,
             settings,
             folder,
+            engine=engine,
             keep_every=max(1, rounds // SNAPSHOTS),
             on_round=lambda index: tick(f"round {index}") if index else None,
         )

@@ -34,6 +34,8 @@ DEFAULTS: dict[str, str | int | float | bool] = {
     "inner-lr": -1.0,
     "support": 0,
     "query": 0,
+    "engine": "vectorized",
+    "arithmetic": "auto",
 }
 _PLAN_KEYS = ("study", "dataset", "data", "scenario", "held-out", "sites", "seed")
 

@@ -76,8 +76,10 @@ class Fleet:
 
     @cached_property
     def tables(self) -> list[SiteTable]:
-        """Each site's tasks as arrays."""
-        tables = [site_table(site.tasks) for site in self.sites]
+        """Each site's tasks as arrays; sites that hold the same list of tasks share them."""
+        distinct = {id(site.tasks): site.tasks for site in self.sites}
+        made = {key: site_table(tasks) for key, tasks in distinct.items()}
+        tables = [made[id(site.tasks)] for site in self.sites]
         for site, table in zip(self.sites, tables, strict=True):
             check_plan(table, site.tasks, self.learner.plan)
         return tables

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.errors import SettingsError
-from simulation.datasets import synthetic, thyroid, uci_heart
+from simulation.datasets import noise, synthetic, thyroid, uci_heart
 from simulation.datasets.base import Dataset
 
 _OWN_SITES: dict[str, Callable[[Path | None], Dataset]] = {
@@ -17,6 +17,7 @@ _GENERATED: dict[str, synthetic.SyntheticSettings] = {
     "synthetic-control": synthetic.SyntheticSettings(shared=0.0),
 }
 NAMES = tuple(sorted([*_OWN_SITES, *_GENERATED]))
+_NOISE, _NOISE_SITES = "noise", 10
 
 
 def load_dataset(name: str, *, data: Path | None, seed: int, sites: int = 0) -> Dataset:
@@ -34,6 +35,8 @@ def load_dataset(name: str, *, data: Path | None, seed: int, sites: int = 0) -> 
     """
     if name in _GENERATED:
         return synthetic.generate(_GENERATED[name].with_sites(sites), seed, name=name)
+    if name == _NOISE:  # for measuring speed, so it is not offered among the others
+        return noise.generate(sites or _NOISE_SITES, seed)
     if name not in _OWN_SITES:
         raise SettingsError(
             f"data set {name!r} is unknown", where="dataset", remedy=f"name {', '.join(NAMES)}"

@@ -1,0 +1,263 @@
+"""Who takes part: each engine of the benchmark as something that runs one repetition.
+
+Arithmetic contestants get drawn and packed episodes and compute the meta-gradients. Round
+contestants run whole rounds: draw, pack, compute, aggregate, server step.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from common.closed_form import maml_updates
+from common.compilation import has_compiler
+from common.drawing import as_episode
+from common.episodes import Episode
+from common.jit import COMPILED
+from common.learner import Arithmetic
+from common.parameters import Params, unflatten
+from server.rounds import RoundEngine
+from server.state import RoundRecord, ServerState
+from simulation.bench import peers
+from simulation.bench.work import EPISODES, INNER_LR, META_LR, Work
+from simulation.vectorized import Fleet, Job, Part, asking
+
+Kind = Literal["arithmetic", "round"]
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """One repetition over all sites; split: CPU seconds by stage of all repetitions so far."""
+
+    run: Callable[[], object]
+    split: dict[str, float] = field(default_factory=dict)
+
+
+Open = Callable[[Work], AbstractContextManager[Repetition]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """An engine in one kind of contest.
+
+    missing: why it cannot take part, empty if it can. family: it works in other processes too.
+    """
+
+    name: str
+    kind: Kind
+    open: Open
+    missing: Callable[[], str] = lambda: ""
+    workers: int = 1
+    family: bool = False
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others."""
+        return f"{self.name} {self.kind} {self.workers}"
+
+
+@contextmanager
+def arithmetic_alone(compute: peers.Arithmetic, work: Work) -> Iterator[Repetition]:
+    """Run a peer's arithmetic over chunk after chunk."""
+    theta, chunks = unflatten(work.theta, work.learner("generic").initial), work.chunks()
+
+    def run() -> None:
+        for episodes in chunks:
+            compute(theta, episodes, inner_lr=INNER_LR, inner_steps=work.inner_steps)
+
+    yield Repetition(run)
+
+
+@contextmanager
+def jax_alone(work: Work) -> Iterator[Repetition]:
+    """Run JAX; imported here, under the settings that keep it on one thread."""
+    peers.set_jax_environment()
+    with arithmetic_alone(peers.make_jax(), work) as repetition:
+        yield repetition
+
+
+@contextmanager
+def ours_alone(arithmetic: Arithmetic, work: Work) -> Iterator[Repetition]:
+    """Run the learner's arithmetic as the vectorized engine calls it."""
+    learner, chunks, theta = work.learner(arithmetic), work.chunks(), work.theta
+
+    def run() -> None:
+        for episodes in chunks:
+            learner.updates(theta, episodes, round_index=1)
+
+    yield Repetition(run)
+
+
+@dataclass(frozen=True)
+class TimedFleet(Fleet):
+    """A fleet that notes the CPU time that its stages take."""
+
+    split: dict[str, float] = field(default_factory=dict)
+
+    def part(self, job: Job) -> Part:
+        """Note what is left of the whole as `aggregate`."""
+        before = sum(self.split.values())
+        started = time.process_time()
+        result = super().part(job)
+        whole = time.process_time() - started
+        self._note("aggregate", whole - (sum(self.split.values()) - before))
+        return result
+
+    def draw(self, chunk: NDArray[np.int64], round_index: int) -> None:
+        """Note `draw`."""
+        started = time.process_time()
+        super().draw(chunk, round_index)
+        self._note("draw", time.process_time() - started)
+
+    def pack(self, chunk: NDArray[np.int64]) -> None:
+        """Note `pack`."""
+        started = time.process_time()
+        super().pack(chunk)
+        self._note("pack", time.process_time() - started)
+
+    def compute(self, meta: Tensor, round_index: int, chunk: NDArray[np.int64]) -> Tensor:
+        """Note `compute`."""
+        started = time.process_time()
+        result = super().compute(meta, round_index, chunk)
+        self._note("compute", time.process_time() - started)
+        return result
+
+    def _note(self, stage: str, seconds: float) -> None:
+        self.split[stage] = self.split.get(stage, 0.0) + seconds
+
+
+@contextmanager
+def our_rounds(arithmetic: Arithmetic, workers: int, work: Work) -> Iterator[Repetition]:
+    """Run whole rounds of the vectorized engine; nothing is saved, as with the others."""
+    plain = work.fleet(arithmetic)
+    fleet = TimedFleet(plain.learner, plain.sites, plain.weights, plain.max_norm)
+    with asking(fleet, workers) as ask:
+        names = [site.name for site in fleet.sites]
+        engine = RoundEngine(work.study, names, ask, work.seed, _keep_nothing)
+        states = [work.state()]
+
+        def run() -> None:
+            states[:] = [engine.round(states[0])]
+
+        yield Repetition(run, fleet.split)
+
+
+def _keep_nothing(state: ServerState, record: RoundRecord) -> None:
+    """Save nothing."""
+
+
+@contextmanager
+def pfl_rounds(compute: peers.Arithmetic, work: Work) -> Iterator[Repetition]:
+    """Run whole rounds of Apple's pfl with our draws and the given arithmetic inside."""
+    from simulation.bench.pfl_rounds import rounds
+
+    fleet = work.fleet("generic")
+
+    def draw(site: int, round_index: int) -> Episode:
+        number = np.array([site])
+        fleet.draw(number, round_index)
+        fleet.pack(number)
+        return as_episode(fleet.room[1], slice(0, 1), EPISODES, fleet.like)
+
+    settings = {"inner_lr": INNER_LR, "inner_steps": work.inner_steps, "meta_lr": META_LR}
+    theta = unflatten(work.theta, fleet.learner.initial)
+    one_round = rounds(theta, draw, compute, sites=work.sites, **settings)  # type: ignore[arg-type]
+    numbers = iter(range(1, 1_000_000))
+    yield Repetition(lambda: one_round(next(numbers)))
+
+
+def closed_form(theta: Params, episodes: Episode, *, inner_lr: float, inner_steps: int) -> Tensor:
+    """Return the meta-gradients [B, d] by our closed form."""
+    return maml_updates(theta, episodes, lr=inner_lr, steps=inner_steps, second_order=True)
+
+
+@contextmanager
+def ray_rounds(work: Work) -> Iterator[Repetition]:
+    """Run whole rounds of our own apps on Flower's simulation runtime."""
+    from simulation.bench.ray_rounds import rounds
+    from simulation.source import DEFAULTS, make_plan
+
+    settings = DEFAULTS | {"dataset": "noise", "sites": work.sites, "seed": work.seed}
+    names = list(make_plan(settings).split.train)
+    assert len(names) == work.sites  # noqa: S101 (what the data set promises)
+    dump = work.study.model_dump(mode="json", by_alias=True) | {
+        "sites": [{"name": n} for n in names]
+    }
+    run = rounds(settings, type(work.study).model_validate(dump))
+    try:
+        yield Repetition(run.next_round)
+    finally:
+        run.close()
+
+
+def _without(*libraries: str) -> Callable[[], str]:
+    """Return what says which of the libraries is not installed."""
+
+    def missing() -> str:
+        absent = [name for name in libraries if find_spec(name) is None]
+        return f"{absent[0]} is not installed" if absent else ""
+
+    return missing
+
+
+def _no_compiler() -> str:
+    return "" if has_compiler() else "there is no C++ compiler"
+
+
+def _no_numba() -> str:
+    return "" if COMPILED else "numba is not installed"
+
+
+def contestants() -> list[Contestant]:
+    """Return all, peers first."""
+    cores = len(os.sched_getaffinity(0))
+    alone = partial(Contestant, kind="arithmetic")
+    whole = partial(Contestant, kind="round")
+    ours: list[tuple[str, Arithmetic, Callable[[], str]]] = [
+        ("ours-generic", "generic", lambda: ""),
+        ("ours-compiled", "compiled", _no_compiler),
+        ("ours-reference", "reference", _no_numba),
+    ]
+    several = [
+        whole(
+            name=name,
+            open=partial(our_rounds, arithmetic, cores),
+            missing=missing,
+            workers=cores,
+            family=True,
+        )
+        for name, arithmetic, missing in ours
+        if cores > 1
+    ]
+    return [
+        alone(name="torch-loop", open=partial(arithmetic_alone, peers.torch_loop)),
+        alone(
+            name="higher",
+            open=partial(arithmetic_alone, peers.higher_loop),
+            missing=_without("higher"),
+        ),
+        alone(name="jax", open=jax_alone, missing=_without("jax")),
+        *(alone(name=n, open=partial(ours_alone, a), missing=missing) for n, a, missing in ours),
+        whole(
+            name="flower-ray", open=ray_rounds, missing=_without("ray"), workers=cores, family=True
+        ),
+        whole(
+            name="pfl-loop",
+            open=partial(pfl_rounds, peers.torch_loop),
+            missing=_without("pfl"),
+        ),
+        whole(name="pfl-ours", open=partial(pfl_rounds, closed_form), missing=_without("pfl")),
+        *(
+            whole(name=name, open=partial(our_rounds, arithmetic, 1), missing=missing)
+            for name, arithmetic, missing in ours
+        ),
+        *several,
+    ]
