@@ -127,7 +127,7 @@ def inner_loop(
             add_product(z, g, trace.moved[j], hidden)
             relu(rows, z, hidden)
         scores(r, rows, w2, hidden, classes)
-        softmax_residual(trace.p[j], r, trace.b2[j], y, w)
+        softmax_residual(trace.p[j], r, trace.b2[j], y, w, classes)
         first_layer_gradient(trace.moved[j + 1], trace.moved[j], r, w2, rows, hidden, classes)
         trace.w2[j + 1], trace.b2[j + 1] = w2, trace.b2[j]
         add_head_gradient(trace.w2[j + 1], trace.b2[j + 1], r, rows, -lr, hidden, classes)
@@ -169,11 +169,8 @@ def adjoint_step(
             for c in range(classes):
                 total += bar.o[i, c] * w2[c, h] - lr * r[i, c] * bar.w2[c, h]
             bar.z[i, h] = total if rows[i, h] > zero else zero
-    for i in range(rows.shape[0]):
-        for c in range(classes):
-            bar.b2[c] += bar.o[i, c]
-            for h in range(hidden):
-                bar.w2[c, h] += bar.o[i, c] * rows[i, h] + r[i, c] * bar.d[i, h]
+    add_product(bar.w2, r.T, bar.d, hidden)
+    add_head_gradient(bar.w2, bar.b2, bar.o, rows, lr / lr, hidden, classes)
     if j > 0:
         add_product(bar.moved, g, bar.z, hidden)
 
@@ -227,6 +224,7 @@ def meta_gradients(
     w1bar, b1bar = np.empty((inputs, hidden), dtype), np.empty(hidden, dtype)
     w2bar, b2bar = np.empty((classes, hidden), dtype), np.empty(classes, dtype)
     none = np.zeros((q, hidden), dtype)
+    trace.w2[0], trace.b2[0], trace.moved[0] = net.w2, net.b2, zero  # phi_0 is theta
     for b in range(sites):
         x_s, x_q = sx[b].reshape(episodes * s, inputs), qx[b].reshape(episodes * q, inputs)
         w2bar[:], b2bar[:] = zero, zero
@@ -238,13 +236,12 @@ def meta_gradients(
             zbar_e, zqbar_e = zsbar[e * s : (e + 1) * s], zqbar[e * q : (e + 1) * q]
             first_layer(zs, sx[b, e], net, hidden)
             first_layer(zq, qx[b, e], net, hidden)
-            trace.w2[0], trace.b2[0], trace.moved[0] = net.w2, net.b2, zero
             inner_loop(trace, z, zs, gs, (sy[b, e], ws), lr, hidden, classes)
             # The query loss at phi, and its derivative with respect to phi.
             add_product(zq, gq, trace.moved[steps], hidden)
             relu(hq, zq, hidden)
             scores(rq, hq, trace.w2[steps], hidden, classes)
-            softmax_residual(pq, rq, trace.b2[steps], qy[b, e], wq)
+            softmax_residual(pq, rq, trace.b2[steps], qy[b, e], wq, classes)
             bar.w2[:], bar.b2[:], bar.moved[:] = zero, zero, zero
             add_head_gradient(bar.w2, bar.b2, rq, hq, lr / lr, hidden, classes)
             first_layer_gradient(zqbar_e, none, rq, trace.w2[steps], hq, hidden, classes)

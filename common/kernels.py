@@ -126,28 +126,44 @@ def scores(out: Floats, rows: Floats, w2: Floats, hidden: int, classes: int) -> 
     """Set out [n, C] to rows [n, H] @ w2 [C, H]^T."""
     constant(hidden)
     constant(classes)
+    n = rows.shape[0]
     zero = out.dtype.type(0)
-    for i in range(rows.shape[0]):
-        for c in range(classes):
-            total = zero
+    for c in range(classes):
+        i = 0
+        while i + 5 <= n:
+            t0, t1, t2, t3, t4 = zero, zero, zero, zero, zero
             for h in range(hidden):
-                total += rows[i, h] * w2[c, h]
-            out[i, c] = total
+                value = w2[c, h]
+                t0 += value * rows[i, h]
+                t1 += value * rows[i + 1, h]
+                t2 += value * rows[i + 2, h]
+                t3 += value * rows[i + 3, h]
+                t4 += value * rows[i + 4, h]
+            out[i, c], out[i + 1, c], out[i + 2, c] = t0, t1, t2
+            out[i + 3, c], out[i + 4, c] = t3, t4
+            i += 5
+        while i < n:
+            t0 = zero
+            for h in range(hidden):
+                t0 += w2[c, h] * rows[i, h]
+            out[i, c] = t0
+            i += 1
 
 
 @jit
-def softmax_residual(p: Floats, r: Floats, b2: Floats, y: Labels, w: Floats) -> None:
+def softmax_residual(p: Floats, r: Floats, b2: Floats, y: Labels, w: Floats, classes: int) -> None:
     """Turn scores in r [n, C] into P and R = w (P - Y)."""
+    constant(classes)
     for i in range(p.shape[0]):
         top = r[i, 0] + b2[0]
-        for c in range(p.shape[1]):
+        for c in range(classes):
             r[i, c] += b2[c]
             top = max(top, r[i, c])
         total = top - top
-        for c in range(p.shape[1]):
+        for c in range(classes):
             p[i, c] = np.exp(r[i, c] - top)
             total += p[i, c]
-        for c in range(p.shape[1]):
+        for c in range(classes):
             p[i, c] /= total
             r[i, c] = w[i] * p[i, c]
         r[i, y[i]] -= w[i]
@@ -155,17 +171,33 @@ def softmax_residual(p: Floats, r: Floats, b2: Floats, y: Labels, w: Floats) -> 
 
 @jit
 def add_head_gradient(
-    w2: Floats, b2: Floats, r: Floats, rows: Floats, scale: Floats, hidden: int, classes: int
+    w2: Floats, b2: Floats, r: Floats, rows: Floats, scale: Scalar, hidden: int, classes: int
 ) -> None:
     """Add scale R^T rows to w2 [C, H] and scale 1^T R to b2 [C]."""
     constant(hidden)
     constant(classes)
-    for i in range(rows.shape[0]):
-        for c in range(classes):
-            factor = scale * r[i, c]
-            b2[c] += factor
+    n = rows.shape[0]
+    for c in range(classes):
+        i = 0
+        while i + 5 <= n:
+            r0, r1, r2 = scale * r[i, c], scale * r[i + 1, c], scale * r[i + 2, c]
+            r3, r4 = scale * r[i + 3, c], scale * r[i + 4, c]
+            b2[c] += r0 + r1 + r2 + r3 + r4
             for h in range(hidden):
-                w2[c, h] += factor * rows[i, h]
+                w2[c, h] += (
+                    r0 * rows[i, h]
+                    + r1 * rows[i + 1, h]
+                    + r2 * rows[i + 2, h]
+                    + r3 * rows[i + 3, h]
+                    + r4 * rows[i + 4, h]
+                )
+            i += 5
+        while i < n:
+            r0 = scale * r[i, c]
+            b2[c] += r0
+            for h in range(hidden):
+                w2[c, h] += r0 * rows[i, h]
+            i += 1
 
 
 @jit
@@ -196,4 +228,8 @@ def add_rows(out: Floats, rows: Floats, hidden: int) -> None:
 @jit
 def shares(out: Floats, weight: Floats) -> None:
     """Set out [n] to each row's share of the weight; of weight 0 in all, NaN."""
-    out[:] = weight / weight.sum()
+    total = weight[0] - weight[0]
+    for i in range(weight.shape[0]):
+        total += weight[i]
+    for i in range(weight.shape[0]):
+        out[i] = weight[i] / total
