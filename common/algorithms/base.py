@@ -125,9 +125,17 @@ def episode_updates(
 def site_updates(
     algorithm: Algorithm, loss: Loss, meta: Params, episodes: Episode, settings: InnerSettings
 ) -> Tensor:
-    """Return the updates [B, d] of B sites with equally many episodes [B, E, ...]: vmapped."""
-    stacked: Params = vmap(lambda own: update(algorithm, loss, meta, own, settings))(episodes)
-    return torch.cat([u.flatten(1) for u in stacked.values()], dim=1)
+    """Return the updates [B, d] of B sites with equally many episodes [B, E, ...].
+
+    One vmap over sites and episodes together, where an update is a mean over episodes.
+    """
+    sites, each = episodes.support.weight.shape[:2]
+    if algorithm.site_update is not None:
+        stacked: Params = vmap(lambda own: update(algorithm, loss, meta, own, settings))(episodes)
+        return torch.cat([u.flatten(1) for u in stacked.values()], dim=1)
+    flat = Episode(*(Rows(*(part.flatten(0, 1) for part in side)) for side in episodes))
+    single = episode_updates(algorithm, loss, meta, flat, settings).values()
+    return torch.cat([u.view(sites, each, -1).mean(1) for u in single], dim=1)
 
 
 def gradient_of(
