@@ -4,6 +4,7 @@ A package adds a command under the entry point group `wardround.commands`; so th
 none of the upper layers, and a hospital's install shows a hospital's commands only.
 """
 
+import os
 import sys
 from importlib.metadata import entry_points, version
 
@@ -34,6 +35,7 @@ def make_app() -> typer.Typer:
 
 def main() -> None:
     """Run the command line: exit code 0 on success only, a user's mistake is one line on stderr."""
+    os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # flwr reads it when it is imported
     try:
         make_app()()
     except WardroundError as error:
