@@ -233,3 +233,18 @@ def shares(out: Floats, weight: Floats) -> None:
         total += weight[i]
     for i in range(weight.shape[0]):
         out[i] = weight[i] / total
+
+
+@jit
+def write(out: Floats, w1: Floats, b1: Floats, w2: Floats, b2: Floats, episodes: int) -> None:
+    """Set out [d] to the flattened sums over the episodes, w1 turned back, over their number."""
+    inputs, hidden = w1.shape
+    number = out.dtype.type(episodes)
+    for h in range(hidden):
+        for f in range(inputs):
+            out[h * inputs + f] = w1[f, h] / number
+    k = hidden * inputs
+    out[k : k + hidden] = b1 / number
+    k += hidden
+    out[k : k + w2.size] = w2.reshape(w2.size) / number
+    out[k + w2.size :] = b2 / number

@@ -18,20 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.aggregation import WeightedSum, nothing
-from common.drawing import (
-    Packed,
-    Picked,
-    SiteTable,
-    as_episode,
-    check_plan,
-    pack,
-    pick,
-    room_for_packed,
-    room_for_picked,
-    site_table,
-)
+from common.drawing import as_episode, check_plan, room_for_packed, room_for_picked, site_table
 from common.episodes import Episode, Rows, Site, Task
 from common.learner import Learner
+from common.picking import Packed, Picked, SiteTable, pack, pick
 from common.randomness import Stream, generator, open_stream, stream_key
 from server.rounds import Answers, Ask
 from server.state import ServerState

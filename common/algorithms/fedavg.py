@@ -18,6 +18,7 @@ from common.algorithms.base import Algorithm, InnerSettings, Option, constant, r
 from common.episodes import Episode, Rows
 from common.models import Loss
 from common.parameters import Params
+from common.reference import sgd_updates
 
 
 def local_training(
@@ -42,6 +43,15 @@ def local_training(
     return {name: meta[name] - w[name] for name in meta}
 
 
+def reference_updates(
+    meta: Params, episodes: Episode, settings: InnerSettings, *, proximal: bool
+) -> Tensor:
+    """Return the sites' updates [B, d] for the reference network, compiled."""
+    mu = settings.options["mu"] if proximal else 0.0
+    epochs = int(settings.options["epochs"])
+    return sgd_updates(meta, rows_of(episodes), lr=settings.inner_lr, mu=mu, epochs=epochs)
+
+
 EPOCHS = Option(default=1, low=1, high=100, meaning="passes over the round's episodes")
 
 FEDAVG = Algorithm(
@@ -49,6 +59,7 @@ FEDAVG = Algorithm(
     summary="FedAvg: one model for all, the mean of local trainings",
     source="McMahan et al. 2017, arXiv 1602.05629",
     site_update=partial(local_training, proximal=False),
+    reference=partial(reference_updates, proximal=False),
     options={"epochs": EPOCHS},
     optimizer="sgd",
     meta_lr=1.0,
@@ -59,6 +70,7 @@ FEDPROX = Algorithm(
     summary="FedProx: FedAvg with a pull towards the shared model",
     source="Li et al. 2020, arXiv 1812.06127",
     site_update=partial(local_training, proximal=True),
+    reference=partial(reference_updates, proximal=True),
     options={
         "epochs": EPOCHS,
         "mu": Option(default=0.1, low=0.0, high=1e3, meaning="strength of the proximal term"),

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from common.adaptation import adapt
 from common.algorithms.base import Algorithm, InnerSettings, constant, gradient_of
-from common.closed_form import maml_updates
 from common.episodes import Episode
 from common.models import Loss
 from common.parameters import Params
+from common.reference import maml_updates
 
 
 def query_loss(

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from common.closed_form import maml_updates
 from common.compilation import has_compiler
 from common.drawing import as_episode
 from common.episodes import Episode
 from common.jit import COMPILED
 from common.learner import Arithmetic
 from common.parameters import Params, unflatten
+from common.reference import maml_updates
 from server.rounds import RoundEngine
 from server.state import RoundRecord, ServerState
 from simulation.bench import peers

@@ -12,13 +12,13 @@ import torch
 from common import kernels
 from common.algorithms.base import Algorithm, InnerSettings, site_updates
 from common.algorithms.maml import FOMAML, MAML, query_loss
-from common.closed_form import maml_updates
 from common.episodes import Episode, Rows
 from common.errors import SettingsError
 from common.learner import choose
 from common.models import Loss, initialize, perceptron, weighted_loss
 from common.parameters import Params, flatten, unflatten
 from common.randomness import generator
+from common.reference import maml_updates
 
 Case = tuple[Loss, Params, Episode]
 
