@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from common.episodes import Episode, EpisodePlan, Rows, Task
 from common.errors import SettingsError, TableError
 from common.picking import (
+    CLASSES,
     Ints,
     Packed,
     Picked,
     SiteTable,
-    Small,
     pack,
     pick,
 )
@@ -33,24 +33,26 @@ def site_table(tasks: Sequence[Task]) -> SiteTable:
     first = dict(zip(distinct, np.cumsum([0, *map(len, distinct.values())]), strict=False))
     flat = [_flat(x) for x in distinct.values()]
     strata = [_strata(t.y) for t in tasks]
+    rows = np.array(
+        [
+            np.concatenate([first[id(t.x)] + np.arange(len(t.x)) for t in tasks]),
+            np.concatenate([t.patient for t in tasks]),
+            np.concatenate(strata),
+        ]
+    )
+    start = np.cumsum([0, *(len(t.y) for t in tasks)])
+    classes = [max(1, s.max(initial=0) + 1) for s in strata]
     return SiteTable(
         x=np.ascontiguousarray(flat[0] if len(flat) == 1 else np.concatenate(flat)),
-        at=_joined([first[id(t.x)] + np.arange(len(t.x)) for t in tasks]),
         y=np.concatenate([_flat(t.y) for t in tasks]),
-        patient=_joined([t.patient for t in tasks]),
-        stratum=_joined(strata),
-        start=np.cumsum([0, *(len(t.y) for t in tasks)]).astype(np.int32),
-        classes=np.array([max(1, s.max(initial=0) + 1) for s in strata], dtype=np.int32),
+        rows=rows.astype(np.int32),
+        bounds=np.array([start, [*classes, 0]], dtype=np.int32),
     )
 
 
 def _flat(rows: NDArray[Any]) -> NDArray[Any]:
     """Return rows [n, ...] as [n, entries]."""
     return rows.reshape(len(rows), math.prod(rows.shape[1:]))
-
-
-def _joined(parts: Sequence[Ints]) -> Small:
-    return np.concatenate(parts).astype(np.int32)
 
 
 def _strata(y: NDArray[np.generic]) -> Ints:
@@ -63,7 +65,7 @@ def _strata(y: NDArray[np.generic]) -> Ints:
 
 def check_plan(table: SiteTable, tasks: Sequence[Task], plan: EpisodePlan) -> None:
     """Refuse a balanced plan whose sets cannot hold every class of a task."""
-    for task, classes in zip(tasks, table.classes, strict=True):
+    for task, classes in zip(tasks, table.bounds[CLASSES], strict=False):
         if plan.prevalence == "balanced" and min(plan.support, plan.query) < classes:
             raise SettingsError(
                 f"{plan.support} + {plan.query} rows cannot hold {classes} classes in balance",

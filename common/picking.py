@@ -17,20 +17,22 @@ Floats = NDArray[np.float32]
 
 
 class SiteTable(NamedTuple):
-    """A site's T tasks, their R rows behind each other.
+    """A site's T tasks, their R rows behind each other, in few arrays: each costs at every call.
 
-    x [n, inputs] holds each row of inputs once, flattened; row r of the tasks is x[at[r]].
-    y [R, targets]; patient [R]; stratum [R] is the row's class, 0..classes[t] - 1, and 0 where y is
-    no class. Task t has the rows start[t] to start[t + 1].
+    x [n, inputs] holds each row of inputs once, flattened. y [R, targets]. rows [3, R]: which row
+    of x it is (AT), whose (PATIENT), and its class in its task, from 0 on, or 0 where y is no class
+    (STRATUM). bounds [2, T + 1]: where each task's rows start (START), and its number of classes
+    (CLASSES).
     """
 
     x: Floats
-    at: Small
     y: NDArray[np.generic]
-    patient: Small
-    stratum: Small
-    start: Small
-    classes: Small
+    rows: Small
+    bounds: Small
+
+
+AT, PATIENT, STRATUM = 0, 1, 2
+START, CLASSES = 0, 1
 
 
 class Picked(NamedTuple):
@@ -52,9 +54,9 @@ class Packed(NamedTuple):
 @jit
 def pick(table: SiteTable, balanced: bool, stream: Stream, picked: Picked) -> int:
     """Draw a site's rows of a round into `picked`; return the number of episodes."""
-    tasks, episodes = len(table.classes), len(picked.sizes)
-    used = np.zeros(table.patient.max() + 1 if len(table.patient) else 0, dtype=np.bool_)
-    free = np.empty(len(table.patient), dtype=np.int32)
+    tasks, episodes, n = table.bounds.shape[1] - 1, len(picked.sizes), table.rows.shape[1]
+    used = np.zeros(1 + (table.rows[PATIENT].max() if n else 0), dtype=np.bool_)
+    free = np.empty(n, dtype=np.int32)
     able, order = np.ones(tasks, dtype=np.bool_), np.empty(tasks, dtype=np.int32)
     waiting = count = 0
     while count < episodes:
@@ -103,7 +105,7 @@ def _pick_one(
     e: int,
 ) -> bool:
     """Draw episode e from task t, class by class if balanced; False if a class has run out."""
-    strata = table.classes[t] if balanced else 1
+    strata = table.bounds[CLASSES, t] if balanced else 1
     s = q = 0
     for stratum in range(strata):
         n = _free_rows(table, t, stratum if balanced else -1, used, free)
@@ -121,9 +123,9 @@ def _pick_one(
         picked.query[e, q : q + query] = free[support : support + query]
         s, q = s + support, q + query
     for i in range(s):
-        used[table.patient[picked.support[e, i]]] = True
+        used[table.rows[PATIENT, picked.support[e, i]]] = True
     for i in range(q):
-        used[table.patient[picked.query[e, i]]] = True
+        used[table.rows[PATIENT, picked.query[e, i]]] = True
     picked.sizes[e, 0], picked.sizes[e, 1] = s, q
     return True
 
@@ -132,8 +134,8 @@ def _pick_one(
 def _free_rows(table: SiteTable, t: int, stratum: int, used: NDArray[np.bool_], free: Small) -> int:
     """Set the first entries of `free` to task t's rows that may be drawn; return how many."""
     n = 0
-    for r in range(table.start[t], table.start[t + 1]):
-        if not used[table.patient[r]] and (stratum < 0 or table.stratum[r] == stratum):
+    for r in range(table.bounds[START, t], table.bounds[START, t + 1]):
+        if not used[table.rows[PATIENT, r]] and (stratum < 0 or table.rows[STRATUM, r] == stratum):
             free[n] = r
             n += 1
     return n
@@ -160,7 +162,7 @@ def _pack_rows(
     x, y, weight = side[0][b, e], side[1][b, e], side[2][b, e]
     inputs, targets = x.shape[1], y.shape[1]
     for i in range(size):
-        row, source = rows[i], table.at[rows[i]]
+        row, source = rows[i], table.rows[AT, rows[i]]
         for k in range(inputs):
             x[i, k] = table.x[source, k]
         for k in range(targets):

@@ -31,7 +31,7 @@ log = logging.getLogger("wardround.vectorized")
 
 CHUNK = 32
 """Sites that are computed together; 8 to 64 are within 15 % of each other."""
-JOB = 8 * CHUNK
+JOB = 2 * CHUNK
 """Sites of one job of a worker."""
 
 NOT_FINITE, NO_EPISODE = "error-2 NonFiniteError", "error-2 TableError"
@@ -99,9 +99,9 @@ class Fleet:
             chunk = job.sites[start : start + CHUNK]
             self.draw(chunk, job.round_index)
             self.pack(chunk)
-            updates = self.compute(meta, job.round_index, chunk)
+            updates = self.compute(meta, job.round_index, chunk).double().numpy()
             weights = self.screen(updates, chunk, dropped)
-            total += weights @ updates.double().nan_to_num(0, 0, 0).numpy()
+            total += weights @ updates
             weight += float(weights.sum())
         return Part(total, weight, dropped)
 
@@ -121,16 +121,30 @@ class Fleet:
 
     def compute(self, meta: Tensor, round_index: int, chunk: NDArray[np.int64]) -> Tensor:
         """Return the updates [b, d] of the chunk's sites; zeros of those without an episode."""
-        _, packed = self.room
-        counts = packed.counts[: len(chunk)]
-        updates = torch.zeros(len(chunk), len(meta))
-        for count in np.unique(counts[counts > 0]).tolist():
-            (rows,) = np.nonzero(counts == count)
-            episodes = as_episode(packed, slice(0, len(chunk)), count, self.like)
-            if len(rows) < len(chunk):  # sites of equally many episodes are computed together
-                episodes = _take(episodes, torch.from_numpy(rows))
-            updates[rows] = self.learner.updates(meta, episodes, round_index=round_index)
+        counts = self.room[1].counts[: len(chunk)]
+        distinct = np.unique(counts).tolist()
+        if len(distinct) == 1 and distinct[0] > 0:
+            updates = self._alike(meta, round_index, chunk, distinct[0])
+        else:  # sites of equally many episodes are computed together
+            updates = torch.zeros(len(chunk), len(meta))
+            for count in (c for c in distinct if c > 0):
+                (rows,) = np.nonzero(counts == count)
+                updates[rows] = self._alike(meta, round_index, chunk, count, rows)
         return self._noised(updates, round_index, chunk)
+
+    def _alike(
+        self,
+        meta: Tensor,
+        round_index: int,
+        chunk: NDArray[np.int64],
+        count: int,
+        rows: NDArray[np.int64] | None = None,
+    ) -> Tensor:
+        """Return the updates of the chunk's sites, or of these rows, of `count` episodes each."""
+        episodes = as_episode(self.room[1], slice(0, len(chunk)), count, self.like)
+        if rows is not None:
+            episodes = _take(episodes, torch.from_numpy(rows))
+        return self.learner.updates(meta, episodes, round_index=round_index)
 
     def _noised(self, updates: Tensor, round_index: int, chunk: NDArray[np.int64]) -> Tensor:
         if self.learner.privacy.noise_multiplier:
@@ -140,11 +154,14 @@ class Fleet:
         return updates
 
     def screen(
-        self, updates: Tensor, chunk: NDArray[np.int64], dropped: dict[int, str]
+        self, updates: NDArray[np.float64], chunk: NDArray[np.int64], dropped: dict[int, str]
     ) -> NDArray[np.float64]:
-        """Return each update's weight: 0 for those that no server would take, with the reason."""
+        """Return each update's weight: 0 for those that no server would take, with the reason.
+
+        Their updates are set to 0 too, for 0 times NaN is NaN.
+        """
         count = self.room[1].counts[: len(chunk)]
-        norms = updates.double().norm(dim=1).numpy()
+        norms = np.sqrt(np.einsum("bd,bd->b", updates, updates))
         weights = self.weights[chunk].copy()
         for bad, reason in (
             (norms > self.max_norm, TOO_LARGE),
@@ -152,7 +169,7 @@ class Fleet:
             (count == 0, NO_EPISODE),
         ):
             dropped |= dict.fromkeys(chunk[bad].tolist(), reason)
-            weights[bad] = 0
+            weights[bad] = updates[bad] = 0
         return weights
 
 

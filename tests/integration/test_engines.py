@@ -94,7 +94,7 @@ def test_what_a_server_would_not_take_is_dropped_with_the_same_reason(wards: War
 
 def test_a_site_from_which_nothing_can_be_drawn_is_dropped_alone(wards: Wards) -> None:
     fleet = fleet_of(wards())
-    empty = fleet.tables[1]._replace(start=np.zeros_like(fleet.tables[1].start))
+    empty = fleet.tables[1]._replace(bounds=np.zeros_like(fleet.tables[1].bounds))
     fleet.tables[1] = empty
     theta = torch.cat([p.reshape(-1) for p in fleet.learner.initial.values()])
     assert part(fleet, theta) == {1: NO_EPISODE}
