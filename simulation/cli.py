@@ -1,6 +1,5 @@
 """`wardround simulate`: many virtual hospitals on one machine, from one command."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -83,7 +82,9 @@ def simulate(
     settings = {key: value for key, value in given.items() if value is not None}
     results = _run(settings, output, resume=resume, workers=workers)
     if as_json:
-        sys.stdout.write(json.dumps(results, indent=1) + "\n")
+        from simulation.run import results_json
+
+        sys.stdout.write(results_json(results))
     else:
         _show(results, output)
 

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 from typing import Any
 
-from simulation.report_style import SPACE, Html, count, definitions, element, table
+from simulation.report_lists import (
+    MOST,
+    MOST_TASKS,
+    elsewhere,
+    named,
+    span,
+    trained,
+)
+from simulation.report_style import Html, count, definitions, element, table
 from simulation.report_tables import by_k
 from simulation.source import DEFAULTS
 
@@ -23,8 +31,11 @@ def not_scored(results: Results) -> Iterator[Html]:
     if not reasons:
         yield element("p", "None: all held-out tasks are scored.")
         return
-    rows = ((why, len(names), "; ".join(names)) for why, names in reasons.items())
+    rows = (
+        (why, f"{len(names):,}", named(names, most=MOST_TASKS)) for why, names in reasons.items()
+    )
     yield table(("reason", "tasks", "which"), rows, css="words")
+    yield from elsewhere("not_scored", *reasons.values(), most=MOST_TASKS)
 
 
 def choices(results: Results) -> Iterator[Html]:
@@ -40,14 +51,10 @@ def choices(results: Results) -> Iterator[Html]:
 def training(results: Results) -> Iterator[Html]:
     """Yield the training sites with their tasks."""
     yield element("h2", "Who trained")
-    sites: dict[str, list[str]] = {}
-    for row in results["training"]:
-        task = f"{row['task']} {row['positive']}/{row['patients']}"
-        sites.setdefault(row["site"], []).append(task.replace(" ", SPACE))
-    rows = ((site, len(tasks), "; ".join(tasks)) for site, tasks in sites.items())
-    yield table(("site", "tasks", "positive / patients of each"), rows, css="words")
+    yield from trained(results["training"])
     if idle := results["idle_sites"]:
-        yield element("p", f"Too few patients of a class for every task: {', '.join(idle)}.")
+        yield element("p", f"Too few patients of a class for every task: {named(idle, ', ')}.")
+        yield from elsewhere("idle_sites", idle)
 
 
 def what_happened(results: Results) -> Iterator[Html]:
@@ -56,31 +63,37 @@ def what_happened(results: Results) -> Iterator[Html]:
     rounds, study = results["rounds"], results["study"]
     closed = [len(r["accepted"]) for r in rounds if r["closed"]] or [0]
     failed = len([r for r in rounds if not r["closed"]])
-    some = f"{min(closed)} to {max(closed)}" if min(closed) < max(closed) else f"{closed[0]}"
     yield element(
         "p",
         f"{len(rounds) - failed} of {study['server']['rounds']} rounds closed, each with the "
-        f"updates of {some} sites (median {median(closed):g}). "
+        f"updates of {span(closed)} sites (median {median(closed):,.10g}). "
         f"{count(failed, 'attempt') if failed else 'No attempt'} at a round failed. "
         f"All took {sum(r['seconds'] for r in rounds):.0f} seconds. "
         "These are the rounds of the algorithm under test; a baseline's own are not listed.",
     )
-    yield _dropped(rounds)
+    yield from _dropped(rounds)
 
 
-def _dropped(rounds: Iterable[Row]) -> Html:
+def _dropped(rounds: Iterable[Row]) -> Iterator[Html]:
     found = Counter((why, site) for r in rounds for site, why in r["dropped"].items())
     if not found:
-        return element("p", "No site was dropped from any round.")
+        yield element("p", "No site was dropped from any round.")
+        return
     reasons: dict[str, dict[str, int]] = {}
     for (why, site), times in sorted(found.items()):
         reasons.setdefault(why, {})[site] = times
-    rows = (
-        (why, sum(sites.values()), "; ".join(f"{site} ({n})" for site, n in sites.items()))
-        for why, sites in reasons.items()
-    )
+    rows = ((why, f"{sum(sites.values()):,}", _times(sites)) for why, sites in reasons.items())
     title = "Sites dropped from an attempt at a round"
-    return table(("reason", "times", "sites (times)"), rows, title=title, css="words")
+    yield table(("reason", "times", "sites (times)"), rows, title=title, css="words")
+    yield from elsewhere("rounds", *reasons.values())
+
+
+def _times(sites: Mapping[str, int]) -> str:
+    """Return the sites with how often each was dropped; of very many, the most often first."""
+    many = len(sites) > MOST
+    order = sorted(sites, key=lambda site: -sites[site]) if many else sites
+    shown = named([f"{site} ({sites[site]:,})" for site in order])
+    return f"{len(sites):,} sites, each {span([*sites.values()])} times: {shown}" if many else shown
 
 
 def origin(results: Results) -> Iterator[Html]:

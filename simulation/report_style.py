@@ -99,6 +99,7 @@ tbody th { font-weight: normal; overflow-wrap: anywhere; }
 td small.side { color: var(--ink); font-weight: 600; }
 td small { display: block; color: var(--soft); font-size: 11px; white-space: nowrap; }
 .words td { text-align: left; overflow-wrap: anywhere; }
+.words td:nth-child(2) { white-space: nowrap; }
 .words th { text-align: left; } .words tbody th { min-width: 8em; }
 .test { background: #e6eff7; padding: 0 4px; border-radius: 3px; color: var(--deep);
   font-weight: 600; }

@@ -7,6 +7,7 @@ from simulation import report_style as style
 from simulation.evaluation import TRUTH
 from simulation.figures import REFERENCE, complete_tasks, prevalence_alone
 from simulation.metrics import HIGHER_IS_BETTER
+from simulation.report_lists import MOST, in_results, named
 from simulation.report_style import DASH, Html, count, element, joined, listed, number, table
 from simulation.verdict import LABELS, known, main_arm, overall, paired_rows, side
 
@@ -36,7 +37,7 @@ def means(results: Results) -> Iterator[Html]:
     if short := [h["held_out"] for h in results["held_out"] if h["held_out"] not in complete]:
         yield element(
             "p",
-            f"Too few patients for every k, so not in the means: {'; '.join(short)}.",
+            f"Too few patients for every k, so not in the means: {named(short)}.",
             css="note",
         )
     scored = {row["k"] for row in results["rows"]}
@@ -58,21 +59,18 @@ def tasks(results: Results) -> Iterator[Html]:
     main = main_arm(results)
     yield element("h2", "Each held-out site and diagnosis")
     yield element("p", f"{DASH}: fewer patients can be labelled than k.", css="note")
-    for held in results["held_out"]:
+    rows = _by_task(results)
+    for held in results["held_out"][:MOST]:
         about = (
             f"{count(held['patients'], 'patient')}, {held['positive']:,} positive "
             f"({held['positive'] / max(held['patients'], 1):.1%}); tested on "
             f"{held['test_patients']:,}, {held['test_positive']:,} positive; "
             f"{held['can_be_labelled']:,} can be labelled."
         )
-        grids = []
-        for metric in JUDGED:
-            rows = {
-                (row["arm"], row["k"]): row
-                for row in results["rows"]
-                if (row["held_out"], row["metric"]) == (held["held_out"], metric)
-            }
-            grids.append(_grid(rows, metric, main, LABELS[metric], ks=_ks(results)))
+        grids = (
+            _grid(rows.get((held["held_out"], m), {}), m, main, LABELS[m], ks=_ks(results))
+            for m in JUDGED
+        )
         yield element(
             "section",
             element("h4", held["held_out"]),
@@ -80,6 +78,17 @@ def tasks(results: Results) -> Iterator[Html]:
             element("div", *grids, css="pair"),
             css="task",
         )
+    if (more := len(results["held_out"]) - MOST) > 0:
+        yield element("p", f"And {count(more, 'task')} more.")
+        yield in_results("rows")
+
+
+def _by_task(results: Results) -> dict[tuple[str, str], dict[tuple[str, int], Row]]:
+    """Return the rows by held-out task and metric."""
+    found: dict[tuple[str, str], dict[tuple[str, int], Row]] = {}
+    for row in results["rows"]:
+        found.setdefault((row["held_out"], row["metric"]), {})[row["arm"], row["k"]] = row
+    return found
 
 
 def per_class(results: Results) -> Iterator[Html]:

@@ -15,7 +15,7 @@ A run folder holds:
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +56,9 @@ def simulate_study(
         raise RunFolderError(
             "the run folder exists", where=str(folder), remedy="choose another, or give --resume"
         )
-    plan = make_plan(settings)
+    with reporter.stage(f"preparing {settings['dataset']}", 1) as tick:
+        plan = make_plan(settings)
+        tick("patients")
     study = tailored(plan, settings)
     engine = engine_of(settings, workers)
     # An unknown option is refused before anything is written.
@@ -67,7 +69,7 @@ def simulate_study(
     with _log_to(folder / LOG_FILE):
         trained = _train_all(plan, study, settings, folder, engine, reporter)
         results = judge(plan, trained, tasks, settings, reporter)
-    write_atomically(folder / RESULTS_FILE, json.dumps(results, indent=1).encode())
+    write_atomically(folder / RESULTS_FILE, results_json(results).encode())
     write_atomically(folder / REPORT_FILE, report_html(results).encode())
     return results
 
@@ -109,6 +111,12 @@ def _train_all(
         plain_engine = replace(engine, arithmetic="auto")  # FedAvg may have no closed form
         trained.append(_train(baseline, settings, folder / BASELINE, plain_engine, reporter))
     return trained
+
+
+def results_json(results: Mapping[str, Any]) -> str:
+    """Return the results as JSON, a line for each key: of thousands of sites they are long."""
+    lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in results.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 @contextmanager

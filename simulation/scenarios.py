@@ -23,6 +23,7 @@ from simulation.datasets.base import Dataset
 
 Scenario = Literal["few-shot", "personalised", "cross-domain"]
 Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 VALIDATION_SHARE, TEST_SHARE = 0.2, 0.4
 MANY_SITES = 8
@@ -37,7 +38,7 @@ class HeldOut:
     site: str
     task: Task
     group: str = ""
-    truth: NDArray[np.float64] | None = None
+    truth: Floats | None = None
 
     @property
     def name(self) -> str:
@@ -103,8 +104,8 @@ def split(dataset: Dataset, scenario: Scenario, *, held_out: Sequence[str], seed
 def _few_shot(
     dataset: Dataset, held_out: tuple[str, ...], seed: int
 ) -> Callable[[str, Patients], Parts]:
-    test_sites = held_out or dataset.held_out_sites
-    _check(test_sites, list(dataset.patients), "site")
+    test_sites = set(held_out or dataset.held_out_sites)
+    _check(held_out or dataset.held_out_sites, list(dataset.patients), "site")
     others = [site for site in dataset.patients if site not in test_sites]
     tuning: set[str] = set()
     if len(others) >= MANY_SITES:
@@ -190,29 +191,38 @@ def _cut(n: int, shares: tuple[float, ...], seed: int, site: str) -> list[Rows]:
 
 
 def _tasks(dataset: Dataset, patients: Patients, part: Part) -> list[Task]:
-    """Return the part's meta-training tasks; patients keep the numbers they have at the site."""
-    tasks = tasks_of(
-        patients.take(part.rows), dataset.study, part.diagnoses, min_per_class=MIN_TRAIN_PER_CLASS
+    """Return the part's meta-training tasks."""
+    return tasks_of(
+        patients,
+        dataset.study,
+        part.diagnoses,
+        rows=part.rows,
+        min_per_class=MIN_TRAIN_PER_CLASS,
     )
-    return [Task(t.name, t.x, t.y, part.rows[t.patient]) for t in tasks]
 
 
 def _held_out(dataset: Dataset, patients: Patients, parts: Sequence[Part]) -> list[HeldOut]:
-    found = []
     columns = {rule.name: i for i, rule in enumerate(dataset.study.tasks)}
-    for part in parts:
-        taken = patients.take(part.rows)
-        for task in tasks_of(taken, dataset.study, part.diagnoses, min_per_class=1):
-            truth = None
-            if dataset.probabilities is not None:
-                known = dataset.probabilities[patients.site][:, columns[task.name]]
-                truth = known[part.rows[task.patient]]
-            found.append(HeldOut(patients.site, task, part.group, truth))
-    return found
+    known = dataset.probabilities[patients.site] if dataset.probabilities is not None else None
+    return [
+        HeldOut(patients.site, task, part.group, _truth(known, columns[task.name], task.patient))
+        for part in parts
+        for task in tasks_of(
+            patients, dataset.study, part.diagnoses, rows=part.rows, min_per_class=1
+        )
+    ]
+
+
+def _truth(known: Floats | None, column: int, rows: Rows) -> Floats | None:
+    """Return P(y = 1) of these patients; without a copy if they are all."""
+    if known is None:
+        return None
+    return known[:, column] if len(rows) == len(known) else known[rows, column]
 
 
 def _check(names: Sequence[str], known: Sequence[str], kind: str) -> None:
-    if unknown := [name for name in names if name not in known]:
+    there = set(known)
+    if unknown := [name for name in names if name not in there]:
         raise SettingsError(
             f"there is no {kind} {unknown[0]!r}",
             where="--held-out",

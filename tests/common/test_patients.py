@@ -43,3 +43,37 @@ def test_taking_rows_keeps_everything_aligned() -> None:
     assert rows.labels.tolist() == [[0, 1], [0, 0]]
     assert rows.x[:, 0].tolist() == [13, 1]
     assert len(rows) == 2
+
+
+def test_tasks_of_the_same_patients_share_the_arrays_of_the_site(ward_study: Study) -> None:
+    study = ward_study.model_copy(
+        update={"tasks": tuple(t.model_copy(update={"forbidden": ()}) for t in ward_study.tasks)}
+    )
+    rows = patients([[0, 0], [1, 1], [0, 1], [1, 0]])
+    gout, anaemia = tasks_of(rows, study, ["gout", "anaemia"])
+    assert gout.x is anaemia.x is rows.x
+    assert gout.patient is anaemia.patient
+    assert all(np.shares_memory(task.y, rows.labels) for task in (gout, anaemia))
+    # Some of the patients: one copy for both.
+    some = np.array([0, 1, 3])
+    gout, anaemia = tasks_of(rows, study, ["gout", "anaemia"], rows=some, min_per_class=1)
+    assert gout.x is anaemia.x
+    assert not np.shares_memory(gout.x, rows.x)
+
+
+def test_tasks_that_forbid_features_or_lack_labels_have_their_own_inputs(ward_study: Study) -> None:
+    rows = patients([[0, 0], [1, 1], [0, 1], [1, 0]])  # anaemia forbids sex
+    gout, anaemia = tasks_of(rows, ward_study, ["gout", "anaemia"])
+    assert gout.x is rows.x
+    assert (rows.x != 0).all(), "blanking one task's inputs leaves the site's alone"
+    rows = patients([[0, 0], [1, 1], [MISSING, 1], [1, 0]])
+    gout, anaemia = tasks_of(rows, ward_study, ["gout", "anaemia"], min_per_class=1)
+    assert (len(gout.x), len(anaemia.x)) == (3, 4)
+
+
+def test_chosen_patients_keep_their_numbers(ward_study: Study) -> None:
+    rows = patients([[0, 0], [1, 0], [MISSING, 1], [1, 1], [0, 0]])
+    (gout,) = tasks_of(rows, ward_study, ["gout"], rows=np.array([1, 2, 4]), min_per_class=1)
+    assert gout.patient.tolist() == [1, 4]
+    assert gout.y.tolist() == [1, 0]
+    assert gout.x.tolist() == rows.x[[1, 4]].tolist()

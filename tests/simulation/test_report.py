@@ -8,6 +8,7 @@ import pytest
 from simulation import report
 from simulation.judge import CURVE_K
 from simulation.report import report_html
+from simulation.report_lists import MOST
 from simulation.verdict import compared, verdict
 
 SITE = "<b>& $x_1$"
@@ -330,3 +331,38 @@ def test_results_are_left_as_they_were() -> None:
 
 def test_sites_that_could_not_train_are_named(page: str) -> None:
     assert "tiny ward" in page
+
+
+def test_ten_thousand_sites_make_a_page_that_can_be_read() -> None:
+    """Without pictures, two held-out tasks take 30 kB; sites and tasks in full would take 3 MB."""
+    results, sites = make_results(), [f"site-{i:05d}" for i in range(10_000)]
+    task = {"task": "sepsis", "patients": 90, "positive": 9}
+    results["training"] = [task | {"site": site} for site in sites]
+    results["idle_sites"] = sites
+    results["not_scored"] = [
+        {"held_out": f"{site} / {n}", "why": "not drawn"} for site in sites for n in range(3)
+    ]
+    results["rounds"] = [
+        attempt | {"accepted": sites, "dropped": dict.fromkeys(sites, "deadline")}
+        for attempt in results["rounds"]
+    ]
+    page = report_html(results)
+    assert len(page) < 60_000
+    text = words(page)
+    for said in (
+        "In this simulation 10,000 sites used reptile",
+        "10,000 sites trained, each on 1 task.",
+        "not drawn 30,000 ",
+        "the updates of 10,000 sites",
+        "10,000 sites, each 3 times",
+    ):
+        assert said in text
+
+
+def test_of_very_many_scored_tasks_the_first_are_shown() -> None:
+    results = make_results()
+    (held, _) = results["held_out"]
+    results["held_out"] = [held | {"held_out": f"{SITE} / {n}"} for n in range(1000)]
+    page = report_html(results)
+    assert page.count('<section class="task">') == MOST
+    assert f"And {1000 - MOST} tasks more. results.json lists every one" in words(page)

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from common.errors import SettingsError
 from common.features import input_names
 from common.randomness import generator
-from simulation.datasets import load_dataset, synthetic
+from simulation.datasets import load_dataset, synthetic, synthetic_world
 from simulation.datasets.base import Dataset
 from simulation.datasets.synthetic import SyntheticSettings, generate
 
@@ -77,7 +77,7 @@ def test_labels_are_drawn_from_the_true_probabilities() -> None:
 def test_prevalence_is_set_on_the_reference_patients() -> None:
     # Without differences between hospitals, their patients are the reference: N(0, 1) each.
     dataset = make(patients=20_000, sites=2, tasks=12, **SAME)
-    low, high = synthetic.PREVALENCE
+    low, high = synthetic_world.PREVALENCE
     for site in dataset.patients:
         prevalence = truth(dataset, site).mean(0)
         assert ((prevalence > low - 0.02) & (prevalence < high + 0.02)).all()
@@ -103,7 +103,8 @@ def test_labels_dealt_anew_leave_nothing_to_find() -> None:
 
 def test_diagnoses_that_share_factors_lie_in_their_span_and_the_controls_do_not() -> None:
     shared, private = (
-        synthetic._world(SyntheticSettings(tasks=10, shared=s), 0).directions for s in (1.0, 0.0)
+        synthetic_world.make_world(SyntheticSettings(tasks=10, shared=s), 0).directions
+        for s in (1.0, 0.0)
     )
     assert np.linalg.matrix_rank(shared) == 3
     assert np.linalg.matrix_rank(private) == 10
@@ -191,3 +192,36 @@ def test_a_setting_below_its_range_is_refused_by_name(name: str) -> None:
 def test_a_setting_outside_its_range_is_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(SettingsError, match=f"{name} is {value}"):
         SyntheticSettings(**{name: value})  # type: ignore[arg-type]
+
+
+def test_probabilities_of_all_tasks_are_bit_for_bit_those_of_one_task_after_another() -> None:
+    settings = SyntheticSettings(**SMALL, tau=0.5)
+    world, rng = synthetic_world.make_world(settings, 0), np.random.default_rng(0)
+    lifted, concept = rng.standard_normal((30, 12)), rng.standard_normal(12)
+    together = synthetic._probabilities(
+        settings, world, lifted, concept, [generator(0, t) for t in range(4)]
+    )
+    for t in range(4):
+        task = generator(0, t)
+        bias = world.bias[t] + settings.labelshift * task.standard_normal()
+        own = task.standard_normal(12)
+        direction = world.directions[:, t] + settings.tau * own / np.linalg.norm(own)
+        direction = direction / np.linalg.norm(direction) + concept
+        logit = np.zeros(30)
+        for k in range(12):
+            logit += direction[k] * lifted[:, k]
+        alone = (1 + np.tanh((settings.strength * logit + bias) / 2)) / 2
+        assert np.array_equal(together[t], alone)
+
+
+@pytest.mark.parametrize("sites", [2, synthetic.BLOCK, synthetic.BLOCK + 1])
+def test_every_site_has_its_own_rows_whatever_block_it_is_encoded_in(sites: int) -> None:
+    dataset = make(sites=sites)
+    assert list(dataset.patients) == [f"site-{i:04d}" for i in range(sites)]
+    assert {(p.x.shape, p.labels.shape, p.group.shape) for p in dataset.patients.values()} == {
+        ((30, 64), (30, 4), (30,))
+    }
+    for site, patients in dataset.patients.items():
+        assert patients.site == site
+        below = patients.x[:, 0] < 0
+        assert (patients.group[below] == "m01 < 0").all()
