@@ -6,10 +6,12 @@ and one chunk of episodes for each worker, never the updates of all sites.
 """
 
 import logging
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +23,7 @@ from common.aggregation import WeightedSum, nothing
 from common.drawing import as_episode, check_plan, room_for_packed, room_for_picked, site_table
 from common.episodes import Episode, Rows, Site, Task
 from common.learner import Learner
+from common.parameters import flatten
 from common.picking import Packed, Picked, SiteTable, pack, pick
 from common.randomness import Stream, generator, open_stream, stream_key
 from server.rounds import Answers, Ask
@@ -31,8 +34,11 @@ log = logging.getLogger("wardround.vectorized")
 
 CHUNK = 32
 """Sites that are computed together; 8 to 64 are within 15 % of each other."""
-JOB = 2 * CHUNK
-"""Sites of one job of a worker."""
+JOBS, LONGEST_JOB = 16, 8 * CHUNK
+"""A round is cut into so many jobs for workers, of at most so many sites."""
+
+WORTH_S = 0.02
+"""Rounds that take less are not spread over processes."""
 
 NOT_FINITE, NO_EPISODE = "error-2 NonFiniteError", "error-2 TableError"
 TOO_LARGE = "norm-too-large"
@@ -85,6 +91,11 @@ class Fleet:
         plan = self.learner.plan
         picked = [room_for_picked(plan) for _ in range(CHUNK)]
         return picked, room_for_packed(CHUNK, plan, self.tables[0])
+
+    def warm_up(self) -> None:
+        """Open the sites, and compile what is compiled: the first chunk's updates, thrown away."""
+        first = np.arange(min(CHUNK, len(self.sites)))
+        self.part(Job(flatten(self.learner.initial).numpy(), 1, first))
 
     @property
     def like(self) -> Task:
@@ -181,14 +192,24 @@ def _take(episodes: Episode, rows: Tensor) -> Episode:
 def asking(
     fleet: Fleet, number: int, on_round: Callable[[int], None] = lambda round_index: None
 ) -> Iterator[Ask]:
-    """Yield the way to ask the fleet, computed by `number` processes while the block lasts."""
+    """Yield the way to ask the fleet, computed by `number` processes while the block lasts.
+
+    The first round is computed here: if that took less than WORTH_S, so are all others, for handing
+    jobs over would take longer. Where it is computed changes no result.
+    """
     names = {site.name: i for i, site in enumerate(fleet.sites)}
-    _ = fleet.tables, fleet.keys  # made once, before the workers are forked
-    with workers(fleet.part, number) as run:
+    fleet.warm_up()  # before the workers are forked, so that it is done once
+    with workers(fleet.part, number) as spread:
+        run: Map[Job, Part] | None = None
 
         def ask(state: ServerState, cohort: Sequence[str]) -> Answers:
+            nonlocal run
             on_round(state.round_index + 1)
-            return _answers(run, names, state, cohort)
+            started = time.monotonic()
+            answers = _answers(run or partial(map, fleet.part), names, state, cohort)
+            if run is None and time.monotonic() - started > WORTH_S:
+                run = spread
+            return answers
 
         yield ask
 
@@ -198,9 +219,10 @@ def _answers(
 ) -> Answers:
     """Return the sum over all jobs, in their order."""
     numbers = np.array([names[site] for site in cohort])
+    size = min(LONGEST_JOB, CHUNK * math.ceil(len(numbers) / (JOBS * CHUNK)))
     jobs = (
-        Job(state.meta.numpy(), state.round_index + 1, numbers[start : start + JOB])
-        for start in range(0, len(numbers), JOB)
+        Job(state.meta.numpy(), state.round_index + 1, numbers[start : start + size])
+        for start in range(0, len(numbers), size)
     )
     updates, dropped = nothing(state.meta.numel()), dict[int, str]()
     for part in run(jobs):

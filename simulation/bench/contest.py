@@ -147,7 +147,7 @@ def row(contestant: Contestant, sites: int, steps: int, results: Sequence[dict[s
     """Return one row of the results: medians, and the range of the CPU time."""
     cpu = [r["cpu_us"] for r in results]
     limit = median(r["peak_flops"] for r in results)
-    stages = results[0]["split"]
+    stages = results[0]["split"] if contestant.workers == 1 else {}  # else they are elsewhere
     return {
         "key": contestant.key,
         "engine": contestant.name,
