@@ -11,6 +11,9 @@
 A message names the thing, the place and the remedy. It never quotes a patient's value.
 """
 
+import copyreg
+from typing import Any
+
 
 class WardroundError(Exception):
     """What is wrong, where, and how to mend it, in one line.
@@ -22,6 +25,11 @@ class WardroundError(Exception):
     def __init__(self, what: str, *, where: str, remedy: str) -> None:
         super().__init__(f"{what} ({where}): {remedy}")
         self.what, self.where, self.remedy = what, where, remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is copied by calling its class with the message, which lacks the keywords:
+        # one raised in a worker process would be lost on its way to the parent.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class SettingsError(WardroundError):

@@ -2,7 +2,8 @@
 
 Every arm has the same form: (support x [D, k, inputs], y [D, k], test x [n, inputs]) to
 probabilities [D, n], for D draws of the support at once. An arm with settings is a `Tunable`:
-a path of settings is predicted in one go, and validation tasks choose among them.
+a path of settings is predicted in one go, and validation tasks choose among them. The reference
+network is adapted in closed form where one rate holds for all parameters, any other step by step.
 """
 
 from collections.abc import Sequence
@@ -15,9 +16,11 @@ from torch import Tensor
 from torch.func import vmap
 
 from common.adaptation import inner_step
-from common.algorithms.base import theta_of
+from common.adapted import adapted_probabilities, is_reference, prepare
+from common.algorithms.base import constant, theta_of
 from common.episodes import Rows
-from common.learner import Learner
+from common.jit import COMPILED
+from common.learner import Arithmetic, Learner
 from common.parameters import Params
 
 Floats = NDArray[np.float64]
@@ -33,12 +36,34 @@ NETWORK_SCALES, NETWORK_STEPS = (0.3, 1.0, 3.0, 10.0), (2, 5, 10, 20, 50)
 
 @dataclass(frozen=True)
 class Tunable:
-    """Adaptation from `meta` by plain inner steps, with the grid of settings that it may use."""
+    """Adaptation from `meta` by plain inner steps, with the grid of settings that it may use.
+
+    arithmetic: `auto` takes the closed form where there is one and numba is installed.
+    """
 
     learner: Learner
     meta: Params
     scales: tuple[float, ...] = SCALES
     steps: tuple[int, ...] = STEPS
+    arithmetic: Arithmetic = "auto"
+
+    @property
+    def own_setting(self) -> Setting:
+        """The study's own rate and number of steps, at least one."""
+        return 1.0, max(self.learner.settings.inner_steps, 1)
+
+    @property
+    def closed(self) -> bool:
+        """Whether adaptation is computed in closed form."""
+        if self.arithmetic != "auto":
+            return self.arithmetic == "reference"
+        one_rate = self.learner.algorithm.rates is constant
+        return COMPILED and one_rate and is_reference(self.meta)
+
+    def prepare(self) -> None:
+        """Compile what predictions need."""
+        if self.closed:
+            prepare(self.meta)
 
     def path(self, x: Tensor, y: Tensor, test_x: Tensor) -> dict[Setting, Floats]:
         """Return the probabilities [D, n] under every setting."""
@@ -55,6 +80,16 @@ class Tunable:
         return np.repeat(p[None], draws, axis=0)
 
     def _follow(
+        self, x: Tensor, y: Tensor, test_x: Tensor, scales: Sequence[float], steps: Sequence[int]
+    ) -> dict[Setting, Floats]:
+        if not self.closed:
+            return self._step_by_step(x, y, test_x, scales, steps)
+        lr = self.learner.settings.inner_lr
+        p = adapted_probabilities(self.meta, x, y, test_x, lr=lr, scales=scales, steps=steps)
+        found = p[..., 1].double().numpy()
+        return {(s, j): found[i, t] for i, s in enumerate(scales) for t, j in enumerate(steps)}
+
+    def _step_by_step(
         self, x: Tensor, y: Tensor, test_x: Tensor, scales: Sequence[float], steps: Sequence[int]
     ) -> dict[Setting, Floats]:
         """Adapt under all scales at once; predict wherever the path passes a wanted step."""

@@ -10,8 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from common.errors import SettingsError
 from common.learner import Learner
 from common.parameters import Params
@@ -22,8 +20,7 @@ from server.state import load_initialization, read_records, snapshot_path
 from simulation import summary
 from simulation.arms import NETWORK_SCALES, NETWORK_STEPS, Tunable
 from simulation.draws import DrawnTask, draw
-from simulation.evaluation import TRUTH, Arm, score, score_per_class, tune
-from simulation.metrics import estimates
+from simulation.evaluation import TRUTH, Arm, curves, score, tunable_arms, tune
 from simulation.progress import Reporter
 from simulation.scenarios import HeldOut, describe
 from simulation.source import Plan
@@ -83,9 +80,9 @@ def _draw(
     found: list[DrawnTask] = []
     reasons: dict[str, str] = {}
     for i in generator(seed, "held-out tasks").permutation(len(held)):
-        drawn = draw(held[i], draws=draws, min_per_class=min_per_class, seed=seed)
-        if len(found) == most:
-            drawn = f"not drawn: {most} tasks are scored"
+        drawn: DrawnTask | str = f"not drawn: {most} tasks are scored"
+        if len(found) < most:
+            drawn = draw(held[i], draws=draws, min_per_class=min_per_class, seed=seed)
         if isinstance(drawn, DrawnTask):
             found.append(drawn)
         else:
@@ -100,20 +97,26 @@ def judge(
     tasks: HeldOutTasks,
     settings: RunSettings,
     reporter: Reporter,
+    *,
+    number_of_workers: int = 1,
 ) -> dict[str, Any]:
-    """Return the results of the trained initializations beside the local arms."""
-    main, seed = trained[0], int(settings["seed"])
-    ks = main.study.evaluation
+    """Return the results of the trained initializations beside the local arms.
+
+    They are the same for any number of worker processes.
+    """
+    main, seed, test = trained[0], int(settings["seed"]), tasks.test
+    ks, workers = main.study.evaluation, number_of_workers
     arms = make_arms(trained, truth=plan.dataset.probabilities is not None)
-    adapting = [arm for arm in arms if arm.tunable and arm.adapts]
-    total = len(adapting) * len(set(ks.k) - {0})
+    total = len(tunable_arms(arms)) * len(tasks.validation)
     with reporter.stage("choosing settings on validation tasks", total) as tick:
-        arms = [tune(arm, tasks.validation, ks.k, tick) for arm in arms]
-    with reporter.stage("scoring held-out tasks", len(arms) * len(tasks.test)) as tick:
-        scores = score(arms, tasks.test, ks.k, tick)
-    per_class = score_per_class(arms, tasks.test, ks.k_per_class)
+        arms = tune(arms, tasks.validation, ks.k, tick, number_of_workers=workers)
+    with reporter.stage("scoring held-out tasks", 2 * len(arms) * len(test)) as tick:
+        scores = score(arms, test, ks.k, tick, number_of_workers=workers)
+        per_class = score(
+            arms, test, ks.k_per_class, tick, per_class=True, number_of_workers=workers
+        )
     head = {"dataset": plan.dataset.name, "scenario": plan.scenario}
-    sites = {task.held.name: task.held.site for task in tasks.test}
+    sites = {task.held.name: task.held.site for task in test}
     return {
         "schema": 1,
         "study": main.study.model_dump(mode="json", by_alias=True) | {"id": main.study.id},
@@ -124,7 +127,7 @@ def judge(
         "training": describe(plan.split),
         "idle_sites": plan.split.idle,
         "rounds": [asdict(record) for record in _records(main)],
-        "learning_curve": list(_learning_curve(trained, tasks.validation)),
+        "learning_curve": list(_learning_curve(trained, tasks.validation, number_of_workers)),
         **_described_tasks(tasks),
         "choices": list(_choices(arms)),
         "rows": summary.rows(scores, sites, **head, seed=seed),
@@ -154,27 +157,33 @@ def make_arms(trained: Sequence[Trained], *, truth: bool) -> list[Arm]:
 
 
 def _learning_curve(
-    trained: Sequence[Trained], tasks: Sequence[DrawnTask]
+    trained: Sequence[Trained], tasks: Sequence[DrawnTask], number_of_workers: int
 ) -> Iterator[dict[str, Any]]:
     """Yield mean log-loss and AUROC on validation tasks after every tenth of the rounds.
 
     Settings here are the study's own, untuned: K inner steps at `inner_lr` on CURVE_K patients.
     """
     usable = [task for task in tasks if task.pool >= CURVE_K]
-    for run in trained:
-        steps = max(run.learner.settings.inner_steps, 1)
-        for index in range(1, run.study.server.rounds + 1):
-            path = snapshot_path(run.folder, index)
-            if not usable or not path.exists():
-                continue
-            start = Tunable(run.learner, load_initialization(path, run.learner))
-            found = [
-                estimates(t.test_y, start.predict(*t.support(CURVE_K), t.test_x, (1.0, steps)))
-                for t in usable
-            ]
-            for metric in ("auroc", "log-loss"):
-                mean = float(np.mean([f[metric].mean for f in found]))
-                yield {"round": index, "arm": run.name, "metric": metric, "mean": mean}
+    if not usable:
+        return
+    kept = [(run, index) for run in trained for index in _kept(run)]
+    starts = [
+        Tunable(run.learner, load_initialization(snapshot_path(run.folder, index), run.learner))
+        for run, index in kept
+    ]
+    every = curves(
+        starts, usable, [CURVE_K], lambda doing: None, number_of_workers=number_of_workers
+    )
+    for (run, index), auroc, loss in zip(kept, *every.mean((2, 3)).tolist(), strict=True):
+        at = {"round": index, "arm": run.name}
+        yield at | {"metric": "auroc", "mean": auroc}
+        yield at | {"metric": "log-loss", "mean": loss}
+
+
+def _kept(run: Trained) -> list[int]:
+    """Return the rounds whose initialization was kept."""
+    rounds = range(1, run.study.server.rounds + 1)
+    return [index for index in rounds if snapshot_path(run.folder, index).exists()]
 
 
 def _records(run: Trained) -> Sequence[Any]:

@@ -32,6 +32,7 @@ from simulation.progress import Reporter
 from simulation.report import report_html
 from simulation.source import DEFAULTS, Plan, make_plan, tailored
 from simulation.training import ENGINES, Engine, EngineSettings, train
+from simulation.workers import default_workers
 
 RUN_FILE, LOG_FILE = "run.json", "run.log"
 RESULTS_FILE, REPORT_FILE = "results.json", "report.html"
@@ -68,7 +69,8 @@ def simulate_study(
     write_atomically(folder / RUN_FILE, json.dumps(dict(settings), indent=1).encode())
     with _log_to(folder / LOG_FILE):
         trained = _train_all(plan, study, settings, folder, engine, reporter)
-        results = judge(plan, trained, tasks, settings, reporter)
+        number = workers or default_workers()
+        results = judge(plan, trained, tasks, settings, reporter, number_of_workers=number)
     write_atomically(folder / RESULTS_FILE, results_json(results).encode())
     write_atomically(folder / REPORT_FILE, report_html(results).encode())
     return results
