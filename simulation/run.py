@@ -39,6 +39,8 @@ RESULTS_FILE, REPORT_FILE = "results.json", "report.html"
 BASELINE = "fedavg"
 SNAPSHOTS = 10
 """So many points has the learning curve."""
+MANY_SITES = 1000
+"""From so many generated hospitals on, it is said that they are being drawn."""
 
 
 def simulate_study(
@@ -57,9 +59,9 @@ def simulate_study(
         raise RunFolderError(
             "the run folder exists", where=str(folder), remedy="choose another, or give --resume"
         )
-    with reporter.stage(f"preparing {settings['dataset']}", 1) as tick:
-        plan = make_plan(settings)
-        tick("patients")
+    if int(settings["sites"]) >= MANY_SITES:  # which takes a while
+        reporter.say(f"drawing {settings['sites']} hospitals ...")
+    plan = make_plan(settings)
     study = tailored(plan, settings)
     engine = engine_of(settings, workers)
     # An unknown option is refused before anything is written.
