@@ -127,7 +127,7 @@ def newton(x: Floats, y: Floats, weight: Floats, strength: float, w: Floats) -> 
     """Move w [r] to the minimum for x [k, r], y [k] and weight [k].
 
     The Hessian, which costs most, is kept as long as steps with it shrink fast. A step after which
-    the objective is larger is halved: from any start that finds the minimum.
+    the objective is larger is halved: without, some fits swing to and fro for ever.
     """
     step, move, curvature = np.empty(len(w)), np.empty(len(w)), np.empty(len(y))
     factor = np.empty((len(w), len(w)))
