@@ -72,7 +72,7 @@ def _say(text: str) -> None:
 def _show(result: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from simulation.bench.table import cores, costs, ratio_table, stages
+    from simulation.bench.table import cores, costs, judging, ratio_table, stages
     from simulation.bench.wire import wire_bytes
 
     console, rows, machine = Console(), result["rows"], result["machine"]
@@ -81,7 +81,7 @@ def _show(result: dict[str, Any]) -> None:
     console.print(", ".join(f"{name} {v}" for name, v in machine["versions"].items()))
     for table in (costs(rows), ratio_table(rows), stages(rows)):
         console.print(table)
-    for sentence in cores(rows):
+    for sentence in (*judging(rows), *cores(rows)):
         console.print(sentence, highlight=False)
     down, up = wire_bytes()
     console.print(f"On the wire per site and round: {down:,} bytes down, {up:,} bytes up")

@@ -160,10 +160,17 @@ def row(contestant: Contestant, sites: int, steps: int, results: Sequence[dict[s
         "cpu_us_high": max(cpu),
         "wall_us_per_site": median(r["wall_us"] for r in results),
         "peak_rss_mib": max(r["rss_mib"] for r in results),
-        "share_of_peak": flops(steps) / (median(cpu) * 1e-6) / limit,
+        "share_of_peak": _share(contestant, steps, median(cpu), limit),
         "peak_gflops": limit / 1e9,
         "split_us": {stage: median(r["split"][stage] for r in results) for stage in stages},
     }
+
+
+def _share(contestant: Contestant, steps: int, cpu_us: float, limit: float) -> float | None:
+    """Return the share of the machine's peak, where the work's operations are counted."""
+    if contestant.kind == "evaluation":
+        return None
+    return flops(steps) / (cpu_us * 1e-6) / limit
 
 
 def machine() -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Who takes part: each engine of the benchmark as something that runs one repetition.
 
 Arithmetic contestants get drawn and packed episodes and compute the meta-gradients. Round
-contestants run whole rounds: draw, pack, compute, aggregate, server step.
+contestants run whole rounds: draw, pack, compute, aggregate, server step. Evaluation contestants
+judge one initialization on a task of each site: its adaptation curve over k and draws.
 """
 
 import os
@@ -26,11 +27,13 @@ from common.parameters import Params, unflatten
 from common.reference import maml_updates
 from server.rounds import RoundEngine
 from server.state import RoundRecord, ServerState
+from simulation.arms import Tunable
 from simulation.bench import peers
-from simulation.bench.work import EPISODES, INNER_LR, META_LR, Work
+from simulation.bench.work import EPISODES, INNER_LR, KS, META_LR, Work
+from simulation.evaluation import adaptation_curves
 from simulation.vectorized import Fleet, Job, Part, asking
 
-Kind = Literal["arithmetic", "round"]
+Kind = Literal["arithmetic", "round", "evaluation"]
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,15 @@ def _keep_nothing(state: ServerState, record: RoundRecord) -> None:
 
 
 @contextmanager
+def our_curves(arithmetic: Literal["generic", "reference"], work: Work) -> Iterator[Repetition]:
+    """Run the adaptation curves of one task of each site, K inner steps, on one process."""
+    learner = work.learner("generic")
+    start = Tunable(learner, learner.initial, arithmetic=arithmetic)
+    tasks = work.held_out()
+    yield Repetition(lambda: adaptation_curves(start, tasks, KS))
+
+
+@contextmanager
 def pfl_rounds(compute: peers.Arithmetic, work: Work) -> Iterator[Repetition]:
     """Run whole rounds of Apple's pfl with our draws and the given arithmetic inside."""
     from simulation.bench.pfl_rounds import rounds
@@ -237,7 +249,17 @@ def contestants() -> list[Contestant]:
         for name, arithmetic, missing in ours
         if cores > 1
     ]
+    judges = [
+        Contestant(name="ours-generic", kind="evaluation", open=partial(our_curves, "generic")),
+        Contestant(
+            name="ours-reference",
+            kind="evaluation",
+            open=partial(our_curves, "reference"),
+            missing=_no_numba,
+        ),
+    ]
     return [
+        *judges,
         alone(name="torch-loop", open=partial(arithmetic_alone, peers.torch_loop)),
         alone(
             name="higher",

@@ -12,6 +12,7 @@ COMPARISONS = (
     ("arithmetic", "ours-compiled", ("torch-loop", "jax")),
     ("arithmetic", "ours-reference", ("torch-loop", "higher", "jax", "ours-generic")),
     ("round", "ours-generic", ("flower-ray", "pfl-loop", "pfl-ours")),
+    ("evaluation", "ours-reference", ("ours-generic",)),
     ("round", "ours-reference", ("flower-ray", "pfl-loop", "pfl-ours", "ours-generic")),
 )
 """Part, ours, and whose CPU time is divided by ours."""
@@ -35,7 +36,7 @@ def costs(rows: Sequence[Row]) -> Table:
             f"{row['cpu_us_low']:,.1f}-{row['cpu_us_high']:,.1f}",
             f"{row['wall_us_per_site']:,.1f}",
             f"{row['peak_rss_mib']:,.0f}",
-            f"{100 * row['share_of_peak']:.1f} %",
+            "" if row["share_of_peak"] is None else f"{100 * row['share_of_peak']:.1f} %",
         )
     return table
 
@@ -99,6 +100,23 @@ def stages(rows: Sequence[Row]) -> Table:
         where = (f"{row['sites']:,}", str(row["inner_steps"]), row["engine"])
         table.add_row(*where, *figures, f"{100 * share:.0f} %")
     return table
+
+
+def judging(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what adaptation curves cost beside the training that they judge."""
+    rounds = {(r["engine"], r["sites"], r["inner_steps"]): r for r in rows if _is_one_round(r)}
+    for row in (r for r in rows if r["part"] == "evaluation"):
+        where = (row["engine"], row["sites"], row["inner_steps"])
+        if where in rounds:
+            curve, one = row["cpu_us_per_site"], rounds[where]["cpu_us_per_site"]
+            yield (
+                f"{row['engine']}, {row['sites']:,} sites, K = {row['inner_steps']}: "
+                f"a curve (6 values of k, 20 draws) takes as long as {curve / one:.0f} rounds"
+            )
+
+
+def _is_one_round(row: Row) -> bool:
+    return (row["part"], row["workers"]) == ("round", 1)
 
 
 def cores(rows: Sequence[Row]) -> Iterator[str]:

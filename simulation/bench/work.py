@@ -21,10 +21,13 @@ from common.randomness import derived_key
 from common.study import Study
 from server.state import ServerState, first_state
 from simulation.datasets import noise
+from simulation.draws import DrawnTask, draw
+from simulation.scenarios import HeldOut
 from simulation.vectorized import CHUNK, Fleet
 
 EPISODES, SUPPORT, QUERY, HIDDEN, CLASSES, INNER_LR, META_LR = 8, 10, 15, 64, 2, 0.1, 0.003
 MANY_ROUNDS, DISTINCT = 1_000_000, 4
+KS, DRAWS = (0, 5, 10, 20, 50, 90), 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +81,20 @@ class Work:
         again = [found[i % DISTINCT] for i in range(len(starts) - 1)]
         left = self.sites - CHUNK * (len(starts) - 1)
         return [*again, first_sites(found[-1], left)]
+
+    def held_out(self) -> list[DrawnTask]:
+        """Return a task of each site to judge on: half its patients, and 20 draws from the rest."""
+        names = [rule.name for rule in self.study.tasks]
+        found = list[DrawnTask]()
+        for i in range(self.sites):
+            table = noise.tables(self.seed)[i % noise.TABLES]
+            task = tasks_of(table, self.study, [names[i % len(names)]])[0]
+            drawn = draw(
+                HeldOut(f"site-{i:05d}", task), draws=DRAWS, min_per_class=8, seed=self.seed
+            )
+            assert isinstance(drawn, DrawnTask)  # noqa: S101 (half of 200 are of each class)
+            found.append(drawn)
+        return found
 
     @cached_property
     def theta(self) -> Tensor:
