@@ -6,16 +6,14 @@ judge one initialization on a task of each site: its adaptation curve over k and
 """
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from common.compilation import has_compiler
@@ -25,23 +23,11 @@ from common.jit import COMPILED
 from common.learner import Arithmetic
 from common.parameters import Params, unflatten
 from common.reference import maml_updates
-from server.rounds import RoundEngine
-from server.state import RoundRecord, ServerState
-from simulation.arms import Tunable
 from simulation.bench import peers
-from simulation.bench.work import EPISODES, INNER_LR, KS, META_LR, Work
-from simulation.evaluation import adaptation_curves
-from simulation.vectorized import Fleet, Job, Part, asking
+from simulation.bench.ours import Repetition, our_curves, our_rounds, ours_alone
+from simulation.bench.work import EPISODES, INNER_LR, META_LR, Work
 
 Kind = Literal["arithmetic", "round", "evaluation"]
-
-
-@dataclass(frozen=True)
-class Repetition:
-    """One repetition over all sites; split: CPU seconds by stage of all repetitions so far."""
-
-    run: Callable[[], object]
-    split: dict[str, float] = field(default_factory=dict)
 
 
 Open = Callable[[Work], AbstractContextManager[Repetition]]
@@ -85,85 +71,6 @@ def jax_alone(work: Work) -> Iterator[Repetition]:
     peers.set_jax_environment()
     with arithmetic_alone(peers.make_jax(), work) as repetition:
         yield repetition
-
-
-@contextmanager
-def ours_alone(arithmetic: Arithmetic, work: Work) -> Iterator[Repetition]:
-    """Run the learner's arithmetic as the vectorized engine calls it."""
-    learner, chunks, theta = work.learner(arithmetic), work.chunks(), work.theta
-
-    def run() -> None:
-        for episodes in chunks:
-            learner.updates(theta, episodes, round_index=1)
-
-    yield Repetition(run)
-
-
-@dataclass(frozen=True)
-class TimedFleet(Fleet):
-    """A fleet that notes the CPU time that its stages take."""
-
-    split: dict[str, float] = field(default_factory=dict)
-
-    def part(self, job: Job) -> Part:
-        """Note what is left of the whole as `aggregate`."""
-        before = sum(self.split.values())
-        started = time.process_time()
-        result = super().part(job)
-        whole = time.process_time() - started
-        self._note("aggregate", whole - (sum(self.split.values()) - before))
-        return result
-
-    def draw(self, chunk: NDArray[np.int64], round_index: int) -> None:
-        """Note `draw`."""
-        started = time.process_time()
-        super().draw(chunk, round_index)
-        self._note("draw", time.process_time() - started)
-
-    def pack(self, chunk: NDArray[np.int64]) -> None:
-        """Note `pack`."""
-        started = time.process_time()
-        super().pack(chunk)
-        self._note("pack", time.process_time() - started)
-
-    def compute(self, meta: Tensor, round_index: int, chunk: NDArray[np.int64]) -> Tensor:
-        """Note `compute`."""
-        started = time.process_time()
-        result = super().compute(meta, round_index, chunk)
-        self._note("compute", time.process_time() - started)
-        return result
-
-    def _note(self, stage: str, seconds: float) -> None:
-        self.split[stage] = self.split.get(stage, 0.0) + seconds
-
-
-@contextmanager
-def our_rounds(arithmetic: Arithmetic, workers: int, work: Work) -> Iterator[Repetition]:
-    """Run whole rounds of the vectorized engine; nothing is saved, as with the others."""
-    plain = work.fleet(arithmetic)
-    fleet = TimedFleet(plain.learner, plain.sites, plain.weights, plain.max_norm)
-    with asking(fleet, workers) as ask:
-        names = [site.name for site in fleet.sites]
-        engine = RoundEngine(work.study, names, ask, work.seed, _keep_nothing)
-        states = [work.state()]
-
-        def run() -> None:
-            states[:] = [engine.round(states[0])]
-
-        yield Repetition(run, fleet.split)
-
-
-def _keep_nothing(state: ServerState, record: RoundRecord) -> None:
-    """Save nothing."""
-
-
-@contextmanager
-def our_curves(arithmetic: Literal["generic", "reference"], work: Work) -> Iterator[Repetition]:
-    """Run the adaptation curves of one task of each site, K inner steps, on one process."""
-    learner = work.learner("generic")
-    start = Tunable(learner, learner.initial, arithmetic=arithmetic)
-    tasks = work.held_out()
-    yield Repetition(lambda: adaptation_curves(start, tasks, KS))
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from simulation.bench.contestants import Contestant, Repetition, contestants
+from simulation.bench.contestants import Contestant, contestants
 from simulation.bench.measure import peak_rss_mib, timed
+from simulation.bench.ours import Repetition
 from simulation.bench.work import Work, peak_flops
 
 SHORTEST_S, SHORTEST_FAMILY_S = 0.2, 1.0
