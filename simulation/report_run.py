@@ -16,7 +16,7 @@ from simulation.report_lists import (
 )
 from simulation.report_style import Html, count, definitions, element, table
 from simulation.report_tables import by_k
-from simulation.source import DEFAULTS
+from simulation.source import DEFAULTS, ENGINE_DEFAULTS
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -116,9 +116,9 @@ def origin(results: Results) -> Iterator[Html]:
 
 def _command(settings: Mapping[str, Any]) -> str:
     """Return the command with the settings that were given, and the three that name the run."""
-    words = ["wardround", "simulate"]
+    words, usual = ["wardround", "simulate"], DEFAULTS | ENGINE_DEFAULTS
     for key, value in settings.items():
-        if key in ("dataset", "scenario", "seed") or value != DEFAULTS.get(key):
+        if key in ("dataset", "scenario", "seed") or value != usual.get(key):
             values = value.split(";") if key == "held-out" else [value]
             for single in values:
                 words += [f"--{key}", shlex.quote(str(single).strip())]

@@ -30,7 +30,7 @@ from server.state import STATE_FILE, load_state
 from simulation.judge import Trained, draw_tasks, judge
 from simulation.progress import Reporter
 from simulation.report import report_html
-from simulation.source import DEFAULTS, Plan, make_plan, tailored
+from simulation.source import DEFAULTS, ENGINE_DEFAULTS, Plan, make_plan, tailored
 from simulation.training import ENGINES, Engine, EngineSettings, train
 from simulation.workers import default_workers
 
@@ -54,7 +54,8 @@ def simulate_study(
     Raises:
         WardroundError: a setting, the data, the run folder or the training is at fault.
     """
-    settings = DEFAULTS | dict(read_settings(folder) if resume else settings)
+    given = read_settings(folder) if resume else settings
+    settings = DEFAULTS | ENGINE_DEFAULTS | dict(given)
     if not resume and folder.exists() and any(folder.iterdir()):
         raise RunFolderError(
             "the run folder exists", where=str(folder), remedy="choose another, or give --resume"

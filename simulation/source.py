@@ -34,9 +34,9 @@ DEFAULTS: dict[str, str | int | float | bool] = {
     "inner-lr": -1.0,
     "support": 0,
     "query": 0,
-    "engine": "vectorized",
-    "arithmetic": "auto",
 }
+ENGINE_DEFAULTS = {"engine": "vectorized", "arithmetic": "auto"}
+"""Settings of `wardround simulate` alone: Flower's runtime is an engine of its own."""
 _PLAN_KEYS = ("study", "dataset", "data", "scenario", "held-out", "sites", "seed")
 
 

@@ -54,7 +54,13 @@ def bench(
         longest_s=longest,
     )
     rows = run([c for c in everyone if not wanted or c.name in wanted], plan, _say)
-    result = {"schema": 1, "machine": machine(), "rows": rows}
+    judged = [row for row in rows if row["part"] == "evaluation"]
+    result = {
+        "schema": 1,
+        "machine": machine(),
+        "rows": [row for row in rows if row not in judged],
+        "evaluation": judged,
+    }
     if as_json:
         sys.stdout.write(json.dumps(result, indent=1) + "\n")
     else:
@@ -75,7 +81,8 @@ def _show(result: dict[str, Any]) -> None:
     from simulation.bench.table import cores, costs, judging, ratio_table, stages
     from simulation.bench.wire import wire_bytes
 
-    console, rows, machine = Console(), result["rows"], result["machine"]
+    console, machine = Console(), result["machine"]
+    rows = [*result["rows"], *result["evaluation"]]
     console.width = max(console.width, NARROWEST)
     console.print(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}")
     console.print(", ".join(f"{name} {v}" for name, v in machine["versions"].items()))

@@ -166,7 +166,6 @@ def contestants() -> list[Contestant]:
         ),
     ]
     return [
-        *judges,
         alone(name="torch-loop", open=partial(arithmetic_alone, peers.torch_loop)),
         alone(
             name="higher",
@@ -178,6 +177,7 @@ def contestants() -> list[Contestant]:
         whole(
             name="flower-ray", open=ray_rounds, missing=_without("ray"), workers=cores, family=True
         ),
+        *several,
         whole(
             name="pfl-loop",
             open=partial(pfl_rounds, peers.torch_loop),
@@ -188,5 +188,5 @@ def contestants() -> list[Contestant]:
             whole(name=name, open=partial(our_rounds, arithmetic, 1), missing=missing)
             for name, arithmetic, missing in ours
         ),
-        *several,
+        *judges,
     ]

@@ -43,6 +43,9 @@ def test_the_command_prints_rows_of_its_schema() -> None:
         assert (r["sites"], r["inner_steps"]) == (10, 1)
         assert 0 < r["cpu_us_low"] <= r["cpu_us_per_site"] <= r["cpu_us_high"]
         assert 0 < r["share_of_peak"] < 1
+    (judged,) = printed["evaluation"]
+    assert (judged["engine"], judged["part"]) == ("ours-reference", "evaluation")
+    assert judged["cpu_us_per_site"] > 0
     (split,) = [r["split_us"] for r in rows if r["part"] == "round" and r["workers"] == 1]
     assert set(split) == {"draw", "pack", "compute", "aggregate"}
 
