@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from common.errors import NonFiniteError
-from simulation.arms import Floats, Setting, Tunable
+from common.personal.tunable import Floats, Setting, Tunable
 from simulation.draws import DrawnTask
 from simulation.logistic import local_logistic
 from simulation.metrics import Estimate, areas, estimates, log_losses

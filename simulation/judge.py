@@ -13,12 +13,12 @@ from typing import Any
 from common.errors import SettingsError
 from common.learner import Learner
 from common.parameters import Params
+from common.personal.tunable import NETWORK_SCALES, NETWORK_STEPS, Tunable
 from common.randomness import generator
 from common.sources import RunSettings
 from common.study import EvaluationSettings, Study
 from server.state import load_initialization, read_records, snapshot_path
 from simulation import summary
-from simulation.arms import NETWORK_SCALES, NETWORK_STEPS, Tunable
 from simulation.draws import DrawnTask, draw
 from simulation.evaluation import TRUTH, Arm, curves, score, tunable_arms, tune
 from simulation.progress import Reporter

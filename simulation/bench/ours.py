@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.learner import Arithmetic
+from common.personal.tunable import Tunable
 from server.rounds import RoundEngine
 from server.state import RoundRecord, ServerState
-from simulation.arms import Tunable
 from simulation.bench.work import KS, Work
 from simulation.evaluation import adaptation_curves
 from simulation.vectorized import Fleet, Job, Part, asking

@@ -6,8 +6,8 @@ import pytest
 
 from common.errors import NonFiniteError
 from common.learner import Learner, make_learner
+from common.personal.tunable import Tunable
 from common.study import Study
-from simulation.arms import Tunable
 from simulation.draws import DrawnTask, draw
 from simulation.evaluation import TRUTH, Arm, adaptation_curves, curves, score, tune
 from simulation.metrics import estimates

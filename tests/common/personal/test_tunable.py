@@ -7,9 +7,9 @@ import torch
 
 from common.jit import COMPILED
 from common.learner import Learner, make_learner
+from common.personal import tunable as arms
+from common.personal.tunable import Tunable
 from common.study import Study
-from simulation import arms
-from simulation.arms import Tunable
 from simulation.draws import DrawnTask, draw
 from simulation.scenarios import HeldOut
 from simulation.source import make_plan, tailored
