@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from common.errors import NonFiniteError
+from common.metrics import Estimate, areas, estimates, log_losses
 from common.personal.tunable import Floats, Setting, Tunable
 from simulation.draws import DrawnTask
 from simulation.logistic import local_logistic
-from simulation.metrics import Estimate, areas, estimates, log_losses
 from simulation.progress import Tick
 from simulation.workers import workers
 

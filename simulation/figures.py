@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from common.metrics import HIGHER_IS_BETTER
 from simulation.evaluation import TRUTH
-from simulation.metrics import HIGHER_IS_BETTER
 from simulation.summary import ALL
 from simulation.verdict import LABELS, main_arm, overall
 

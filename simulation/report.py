@@ -7,6 +7,7 @@ files that anyone may have written: `element` and `table` escape whatever is not
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from common.metrics import HIGHER_IS_BETTER
 from simulation import report_style as style
 from simulation.figures import (
     adaptation_curves,
@@ -16,7 +17,6 @@ from simulation.figures import (
     prevalence_alone,
 )
 from simulation.judge import CURVE_K
-from simulation.metrics import HIGHER_IS_BETTER
 from simulation.report_run import choices, not_scored, origin, training, what_happened
 from simulation.report_style import (
     MINUS,

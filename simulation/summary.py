@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.metrics import METRICS
 from common.randomness import generator
 from simulation.evaluation import Scores
-from simulation.metrics import METRICS
 
 Floats = NDArray[np.float64]
 BOOTSTRAPS = 2000

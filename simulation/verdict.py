@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
+from common.metrics import HIGHER_IS_BETTER
 from simulation.evaluation import TRUTH
-from simulation.metrics import HIGHER_IS_BETTER
 from simulation.summary import ALL
 
 LABELS = {

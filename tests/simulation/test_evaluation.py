@@ -6,11 +6,11 @@ import pytest
 
 from common.errors import NonFiniteError
 from common.learner import Learner, make_learner
+from common.metrics import estimates
 from common.personal.tunable import Tunable
 from common.study import Study
 from simulation.draws import DrawnTask, draw
 from simulation.evaluation import TRUTH, Arm, adaptation_curves, curves, score, tune
-from simulation.metrics import estimates
 from simulation.scenarios import HeldOut
 from simulation.source import make_plan, tailored
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from common.metrics import METRICS, Estimate
 from common.randomness import generator
 from simulation.evaluation import Scores
-from simulation.metrics import METRICS, Estimate
 from simulation.summary import ALL, complete_tasks, differences, rows
 
 

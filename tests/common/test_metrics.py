@@ -8,8 +8,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from common.metrics import estimates
 from common.randomness import generator
-from simulation.metrics import estimates
 
 
 def predictions(draws: int, n: int, *, ties: bool) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
