@@ -31,7 +31,6 @@ from common.kernels import (
     add_head_gradient,
     add_product,
     add_rows,
-    aligned,
     first_layer,
     first_layer_gradient,
     gram,
@@ -120,10 +119,10 @@ def make_room(s: int, q: int, like: Floats, hidden: int, classes: int) -> Room:
     """Return memory for episodes of s and q rows, of the type of `like`."""
     dtype = like.dtype
     return Room(
-        aligned(s, hidden, like),
-        aligned(q, hidden, like),
-        aligned(s, hidden, like),
-        aligned(q, hidden, like),
+        np.empty((s, hidden), dtype),
+        np.empty((q, hidden), dtype),
+        np.empty((s, hidden), dtype),
+        np.empty((q, hidden), dtype),
         np.empty((q, classes), dtype),
         np.empty((q, classes), dtype),
         np.empty((s, s), dtype),
@@ -139,11 +138,11 @@ def make_adjoint(s: int, like: Floats, hidden: int, classes: int) -> Adjoint:
     """Return memory for the derivatives."""
     dtype = like.dtype
     return Adjoint(
-        aligned(s, hidden, like),
-        aligned(s, hidden, like),
+        np.empty((s, hidden), dtype),
+        np.empty((s, hidden), dtype),
         np.empty((s, classes), dtype),
-        aligned(s, hidden, like),
-        aligned(classes, hidden, like),
+        np.empty((s, hidden), dtype),
+        np.empty((classes, hidden), dtype),
         np.empty(classes, dtype),
     )
 
@@ -171,17 +170,16 @@ def meta_gradients(
     q, zero, dtype = qx.shape[2], lr - lr, net.w1.dtype
     trace = make_trace(net, s, steps, hidden, classes)
     bar, room = make_adjoint(s, net.b1, hidden, classes), make_room(s, q, net.b1, hidden, classes)
-    zsbar = aligned(episodes * s, hidden, net.b1)
-    zqbar = aligned(episodes * q, hidden, net.b1)
-    w1bar, b1bar = aligned(inputs, hidden, net.b1), np.empty(hidden, dtype)
-    w2bar, b2bar = aligned(classes, hidden, net.b1), np.empty(classes, dtype)
+    zsbar = np.empty((episodes * s, hidden), dtype)
+    zqbar = np.empty((episodes * q, hidden), dtype)
+    w1bar, b1bar = np.empty((inputs, hidden), dtype), np.empty(hidden, dtype)
+    w2bar, b2bar = np.empty((classes, hidden), dtype), np.empty(classes, dtype)
     for b in range(sites):
         w1bar[:], b1bar[:], w2bar[:], b2bar[:] = zero, zero, zero, zero
         for e in range(episodes):  # one body: as a function of its own it took a tenth longer
             shares(room.ws, sw[b, e])
             shares(room.wq, qw[b, e])
-            if steps > 1:
-                gram(room.gs, sx[b, e], sx[b, e], -lr)
+            gram(room.gs, sx[b, e], sx[b, e], -lr)
             gram(room.gq, qx[b, e], sx[b, e], -lr)
             first_layer(room.zs, sx[b, e], net, hidden)
             first_layer(room.zq, qx[b, e], net, hidden)

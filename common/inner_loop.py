@@ -12,7 +12,6 @@ from common.kernels import (
     Scalar,
     add_head_gradient,
     add_product,
-    aligned,
     first_layer_gradient,
     relu,
     scores,
@@ -36,12 +35,12 @@ def make_trace(net: Network, s: int, steps: int, hidden: int, classes: int) -> T
     """Return memory for K steps on s rows; phi_0 is theta."""
     dtype = net.b1.dtype
     trace = Trace(
-        aligned(steps * s, hidden, net.b1).reshape(steps, s, hidden),
+        np.empty((steps, s, hidden), dtype),
         np.empty((steps, s, classes), dtype),
         np.empty((steps, s, classes), dtype),
-        aligned((steps + 1) * classes, hidden, net.b1).reshape(steps + 1, classes, hidden),
+        np.empty((steps + 1, classes, hidden), dtype),
         np.empty((steps + 1, classes), dtype),
-        aligned((steps + 1) * s, hidden, net.b1).reshape(steps + 1, s, hidden),
+        np.empty((steps + 1, s, hidden), dtype),
     )
     trace.w2[0], trace.b2[0], trace.moved[0] = net.w2, net.b2, dtype.type(0)
     return trace

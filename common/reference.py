@@ -14,7 +14,7 @@ from torch import Tensor
 from common.closed_form import meta_gradients
 from common.episodes import Episode, Rows
 from common.jit import specialise
-from common.kernels import Floats, Network, aligned
+from common.kernels import Floats, Network
 from common.local_sgd import local_updates
 from common.parameters import Params, count
 
@@ -47,9 +47,7 @@ def sgd_updates(meta: Params, batches: Rows, *, lr: float, mu: float, epochs: in
 def network(meta: Params) -> Network:
     """Return the parameters of `common.models.perceptron` in the kernels' layout."""
     w1, b1, w2, b2 = (p.detach().numpy() for p in meta.values())
-    turned = aligned(w1.shape[1], w1.shape[0], b1)
-    turned[:] = w1.T
-    return Network(turned, b1, w2, b2)
+    return Network(np.ascontiguousarray(w1.T), b1, w2, b2)
 
 
 def _arrays(rows: Rows) -> tuple[Any, ...]:
