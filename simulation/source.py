@@ -61,23 +61,25 @@ class SimulatedSource:
 
     def site(self, settings: RunSettings, index: int) -> Site:
         """Return virtual site `index`; its key derives from the seed, so every engine agrees."""
-        sites = virtual_sites(settings)
-        if not 0 <= index < len(sites):
+        names = list(make_plan(settings).split.train)
+        if not 0 <= index < len(names):
             raise SettingsError(
                 f"there is no virtual site {index}",
                 where="partition-id",
-                remedy=f"start {len(sites)} nodes",
+                remedy=f"start {len(names)} nodes",
             )
-        return sites[index]
+        return virtual_site(settings, names[index])
 
 
 def virtual_sites(settings: RunSettings) -> list[Site]:
     """Return all sites that train, in the order of their partitions; keys derive from the seed."""
-    plan, seed = make_plan(settings), int(settings["seed"])
-    return [
-        Site(name, derived_key(seed, "site", name), tasks)
-        for name, tasks in plan.split.train.items()
-    ]
+    return [virtual_site(settings, name) for name in make_plan(settings).split.train]
+
+
+def virtual_site(settings: RunSettings, name: str) -> Site:
+    """Return the site of this name; its key derives from the seed."""
+    key = derived_key(int(settings["seed"]), "site", name)
+    return Site(name, key, make_plan(settings).split.train[name])
 
 
 def make_plan(settings: RunSettings) -> Plan:

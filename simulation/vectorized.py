@@ -1,6 +1,6 @@
 """The vectorized engine: a round of thousands of sites in chunks that fit the cache.
 
-It draws, packs, computes and adds up chunk after chunk, with the very functions of `common/` that
+It draws, computes and adds up chunk after chunk, with the very functions of `common/` that
 the ClientApp calls for its one site; only messages are left out. Memory holds the sites' patients
 and one chunk of episodes for each worker, never the updates of all sites.
 """
@@ -19,13 +19,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from common.aggregation import WeightedSum, nothing
-from common.drawing import as_episode, check_plan, room_for_packed, room_for_picked, site_table
+from common.aggregation import WeightedSum, add_weighted, norms, nothing
+from common.drawing import (
+    as_episode,
+    check_plan,
+    ready_to_draw,
+    room_for_packed,
+    room_for_picked,
+    site_table,
+)
 from common.episodes import Episode, Rows, Site, Task
 from common.learner import Learner
 from common.parameters import flatten
-from common.picking import Packed, Picked, SiteTable, pack, pick
-from common.randomness import Stream, generator, open_stream, stream_key
+from common.picking import Packed, Picked, SiteTable
+from common.randomness import Stream, generator, stream_key
 from server.rounds import Answers, Ask
 from server.state import ServerState
 from simulation.workers import Map, workers
@@ -86,11 +93,15 @@ class Fleet:
         return [stream_key(site.key, "episodes") for site in self.sites]
 
     @cached_property
-    def room(self) -> tuple[list[Picked], Packed]:
-        """The memory of one chunk, used again and again."""
+    def room(self) -> tuple[Picked, Packed]:
+        """The memory of one site's rows and of one chunk's episodes, used again and again."""
         plan = self.learner.plan
-        picked = [room_for_picked(plan) for _ in range(CHUNK)]
-        return picked, room_for_packed(CHUNK, plan, self.tables[0])
+        return room_for_picked(plan), room_for_packed(CHUNK, plan, self.tables[0])
+
+    @cached_property
+    def draw_site(self) -> Callable[..., None]:
+        """How to draw one site's episodes into the chunk's."""
+        return ready_to_draw(self.tables, *self.room)
 
     def warm_up(self) -> None:
         """Open the sites, and compile what is compiled: the first chunk's updates, thrown away."""
@@ -109,26 +120,18 @@ class Fleet:
         for start in range(0, len(job.sites), CHUNK):
             chunk = job.sites[start : start + CHUNK]
             self.draw(chunk, job.round_index)
-            self.pack(chunk)
-            updates = self.compute(meta, job.round_index, chunk).double().numpy()
+            updates = self.compute(meta, job.round_index, chunk).numpy()
             weights = self.screen(updates, chunk, dropped)
-            total += weights @ updates
+            add_weighted(total, updates, weights)
             weight += float(weights.sum())
         return Part(total, weight, dropped)
 
     def draw(self, chunk: NDArray[np.int64], round_index: int) -> None:
-        """Draw the rows of a chunk's episodes."""
-        picked, packed = self.room
+        """Draw the chunk's episodes."""
+        tables, keys, draw, (picked, packed) = self.tables, self.keys, self.draw_site, self.room
         balanced = self.learner.plan.prevalence == "balanced"
         for i, number in enumerate(chunk.tolist()):
-            stream = open_stream(self.keys[number], round_index)
-            packed.counts[i] = pick(self.tables[number], balanced, stream, picked[i])
-
-    def pack(self, chunk: NDArray[np.int64]) -> None:
-        """Gather the drawn rows into the chunk's arrays."""
-        picked, packed = self.room
-        for i, number in enumerate(chunk.tolist()):
-            pack(self.tables[number], picked[i], packed.counts[i], packed, i)
+            draw(tables[number], balanced, keys[number], round_index, picked, packed, i)
 
     def compute(self, meta: Tensor, round_index: int, chunk: NDArray[np.int64]) -> Tensor:
         """Return the updates [b, d] of the chunk's sites; zeros of those without an episode."""
@@ -165,22 +168,19 @@ class Fleet:
         return updates
 
     def screen(
-        self, updates: NDArray[np.float64], chunk: NDArray[np.int64], dropped: dict[int, str]
+        self, updates: NDArray[np.float32], chunk: NDArray[np.int64], dropped: dict[int, str]
     ) -> NDArray[np.float64]:
-        """Return each update's weight: 0 for those that no server would take, with the reason.
-
-        Their updates are set to 0 too, for 0 times NaN is NaN.
-        """
+        """Return each update's weight: 0 for those that no server would take, with the reason."""
         count = self.room[1].counts[: len(chunk)]
-        norms = np.sqrt(np.einsum("bd,bd->b", updates, updates))
-        weights = self.weights[chunk].copy()
+        norm = norms(updates)
+        weights = self.weights[chunk]
         for bad, reason in (
-            (norms > self.max_norm, TOO_LARGE),
-            (~np.isfinite(norms), NOT_FINITE),
+            (norm > self.max_norm, TOO_LARGE),
+            (~np.isfinite(norm), NOT_FINITE),
             (count == 0, NO_EPISODE),
         ):
             dropped |= dict.fromkeys(chunk[bad].tolist(), reason)
-            weights[bad] = updates[bad] = 0
+            weights[bad] = 0
         return weights
 
 
@@ -194,8 +194,8 @@ def asking(
 ) -> Iterator[Ask]:
     """Yield the way to ask the fleet, computed by `number` processes while the block lasts.
 
-    The first round is computed here: if that took less than WORTH_S, so are all others, for handing
-    jobs over would take longer. Where it is computed changes no result.
+    Rounds are computed here until one takes longer than WORTH_S, all after it by the processes:
+    before that, handing jobs over would take longer. Where it is computed changes no result.
     """
     names = {site.name: i for i, site in enumerate(fleet.sites)}
     fleet.warm_up()  # before the workers are forked, so that it is done once

@@ -1,7 +1,7 @@
 """Who takes part: each engine of the benchmark as something that runs one repetition.
 
 Arithmetic contestants get drawn and packed episodes and compute the meta-gradients. Round
-contestants run whole rounds: draw, pack, compute, aggregate, server step. Evaluation contestants
+contestants run whole rounds: draw, compute, aggregate, server step. Evaluation contestants
 judge one initialization on a task of each site: its adaptation curve over k and draws.
 """
 
@@ -83,7 +83,6 @@ def pfl_rounds(compute: peers.Arithmetic, work: Work) -> Iterator[Repetition]:
     def draw(site: int, round_index: int) -> Episode:
         number = np.array([site])
         fleet.draw(number, round_index)
-        fleet.pack(number)
         return as_episode(fleet.room[1], slice(0, 1), EPISODES, fleet.like)
 
     settings = {"inner_lr": INNER_LR, "inner_steps": work.inner_steps, "meta_lr": META_LR}

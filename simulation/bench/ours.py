@@ -60,12 +60,6 @@ class TimedFleet(Fleet):
         super().draw(chunk, round_index)
         self._note("draw", time.process_time() - started)
 
-    def pack(self, chunk: NDArray[np.int64]) -> None:
-        """Note `pack`."""
-        started = time.process_time()
-        super().pack(chunk)
-        self._note("pack", time.process_time() - started)
-
     def compute(self, meta: Tensor, round_index: int, chunk: NDArray[np.int64]) -> Tensor:
         """Note `compute`."""
         started = time.process_time()

@@ -90,12 +90,12 @@ def ratio_table(rows: Sequence[Row]) -> Table:
 def stages(rows: Sequence[Row]) -> Table:
     """Return where a round's time goes, for those of ours that know it."""
     table = Table(title="A round's CPU time by stage, us per site", title_justify="left")
-    names = ("draw", "pack", "compute", "aggregate")
-    for name in ("sites", "K", "engine", *names, "draw + pack"):
+    names = ("draw", "compute", "aggregate")
+    for name in ("sites", "K", "engine", *names, "draw's share"):
         table.add_column(name, justify="left" if name == "engine" else "right")
     for row in (r for r in rows if r["split_us"]):
         split = row["split_us"]
-        share = (split["draw"] + split["pack"]) / sum(split.values())
+        share = split["draw"] / sum(split.values())
         figures = [f"{split[name]:.1f}" for name in names]
         where = (f"{row['sites']:,}", str(row["inner_steps"]), row["engine"])
         table.add_row(*where, *figures, f"{100 * share:.0f} %")

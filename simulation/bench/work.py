@@ -75,7 +75,6 @@ class Work:
         for start in starts[:DISTINCT]:
             numbers = np.arange(start, min(start + CHUNK, self.sites))
             fleet.draw(numbers, 1)
-            fleet.pack(numbers)
             drawn = as_episode(fleet.room[1], slice(0, len(numbers)), EPISODES, fleet.like)
             found.append(copied(drawn))
         again = [found[i % DISTINCT] for i in range(len(starts) - 1)]

@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
-from common.aggregation import nothing, weighted_sum
+from common.aggregation import add_weighted, norms, nothing, weighted_sum
 
 
 def test_weights_are_normalised_over_those_that_answered() -> None:
@@ -31,3 +32,17 @@ def test_two_sums_make_the_sum_of_all() -> None:
 def test_the_mean_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="no update"):
         nothing(1).mean()
+
+
+def test_norms_are_taken_in_float64() -> None:
+    # (3e30)^2 is infinite in float32; sqrt(3^2 + 4^2) = 5.
+    updates = np.array([[3.0, 4.0], [3e30, 4e30], [np.nan, 0.0]], dtype=np.float32)
+    assert norms(updates)[:2].tolist() == pytest.approx([5.0, 5e30])
+    assert np.isnan(norms(updates)[2])
+
+
+def test_an_update_of_weight_0_leaves_no_trace_even_if_it_is_nan() -> None:
+    # 1 + 2 * 3 + 0 * nan + 1 * 4 = 11
+    total, updates = np.ones(1), np.array([[3.0], [np.nan], [4.0]], dtype=np.float32)
+    add_weighted(total, updates, np.array([2.0, 0.0, 1.0]))
+    assert total.tolist() == [11.0]

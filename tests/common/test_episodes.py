@@ -7,10 +7,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.drawing import draw_episodes
+from common.drawing import (
+    as_episode,
+    draw_episodes,
+    ready_to_draw,
+    room_for_packed,
+    room_for_picked,
+    site_table,
+)
 from common.episodes import Episode, EpisodePlan, Prevalence, Rows, Task
 from common.errors import SettingsError, TableError
-from common.randomness import stream
+from common.randomness import stream, stream_key
 
 MakeTask = Callable[..., Task]
 
@@ -304,3 +311,21 @@ def test_images_and_vector_targets_keep_their_shape() -> None:
     episodes = draw_episodes([task], plan, stream(0))
     assert episodes.support.x.shape == (1, 3, 1, 4, 4)
     assert episodes.support.y.shape == (1, 3, 2)
+
+
+@pytest.mark.parametrize("other", [np.int64, np.int32], ids=["of one type", "of two types"])
+def test_a_site_among_many_draws_what_it_draws_alone(other: type, make_task: MakeTask) -> None:
+    plan, tasks = EpisodePlan(meta_batch=3), [make_task(200), make_task(90)]
+    second = [Task(t.name, t.x, t.y.astype(other), t.patient) for t in tasks]
+    tables = [site_table(tasks), site_table(second)]
+    picked, packed = room_for_picked(plan), room_for_packed(2, plan, tables[0])
+    draw = ready_to_draw(tables, picked, packed)
+    for b, table in enumerate(tables):
+        draw(table, False, stream_key("site", b), 7, picked, packed, b)
+        alone = draw_episodes(tasks, plan, stream("site", b, counter=7))
+        torch.testing.assert_close(
+            [part[0] for side in as_episode(packed, slice(b, b + 1), 3, tasks[0]) for part in side],
+            [part for side in alone for part in side],
+            rtol=0,
+            atol=0,
+        )

@@ -47,7 +47,7 @@ def test_the_command_prints_rows_of_its_schema() -> None:
     assert (judged["engine"], judged["part"]) == ("ours-reference", "evaluation")
     assert judged["cpu_us_per_site"] > 0
     (split,) = [r["split_us"] for r in rows if r["part"] == "round" and r["workers"] == 1]
-    assert set(split) == {"draw", "pack", "compute", "aggregate"}
+    assert set(split) == {"draw", "compute", "aggregate"}
 
 
 def test_an_unknown_engine_is_refused_by_name() -> None:
