@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.metrics import METRICS
-from common.randomness import generator
 from simulation.evaluation import Scores
+from simulation.statistics import cluster_bootstrap
 
 Floats = NDArray[np.float64]
-BOOTSTRAPS = 2000
 MANY_SITES = 5
 """From this many held-out sites on, sites are resampled; below it, their tasks."""
 ALL = "all"
@@ -102,17 +101,9 @@ def _interval(
 ) -> tuple[float, float, float]:
     """Return the mean of (value, standard error) pairs and its two-level bootstrap interval."""
     mean, error = np.array(values).T
-    many = len(set(sites)) >= MANY_SITES
-    labels = np.unique(sites, return_inverse=True)[1] if many else np.arange(len(mean))
-    rng = generator(seed, "bootstrap")
-    noisy = mean + error * rng.standard_normal((BOOTSTRAPS, len(mean)))
-    clusters = labels.max() + 1
-    member = np.eye(clusters)[labels]  # [tasks, clusters]
-    drawn = rng.integers(clusters, size=(BOOTSTRAPS, clusters))
-    rows_ = np.arange(BOOTSTRAPS)[:, None]
-    sums, counts = (noisy @ member)[rows_, drawn].sum(1), member.sum(0)[drawn].sum(1)
-    low, high = np.quantile(sums / counts, [0.025, 0.975])
-    return float(mean.mean()), float(low), float(high)
+    clusters = sites if len(set(sites)) >= MANY_SITES else [str(i) for i in range(len(mean))]
+    low, high = cluster_bootstrap(mean, clusters, errors=error, seed=seed)
+    return float(mean.mean()), low, high
 
 
 def _bounded(metric: str, low: float, high: float) -> tuple[float, float]:
