@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from simulation.summary import BOOTSTRAPS, MANY_SITES
+from simulation.statistics import BOOTSTRAPS
+from simulation.summary import MANY_SITES
 
 DASH, MINUS, SPACE = "\N{EN DASH}", "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 

@@ -1,9 +1,10 @@
 """The report's tables of scores: over all held-out tasks, for each of them, and k of each class."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
-from common.metrics import HIGHER_IS_BETTER
+from common.metrics import HIGHER_IS_BETTER, distance_from_ideal
 from simulation import report_style as style
 from simulation.evaluation import TRUTH
 from simulation.figures import REFERENCE, complete_tasks, prevalence_alone
@@ -106,13 +107,13 @@ def _grid(
     rows: ByArm, metric: str, main: str, title: str, *, ks: Iterable[int] = (), unit: str = ""
 ) -> Html:
     """Return arms by k: means with intervals, the best of each column bold."""
-    pick = max if HIGHER_IS_BETTER[metric] else min
     shown: dict[int, list[float]] = {}
     for (arm, k), row in rows.items():
         if arm not in (TRUTH, REFERENCE):
             shown.setdefault(k, []).append(round(row["mean"], 3))
+    best = {k: min(means, key=partial(distance_from_ideal, metric)) for k, means in shown.items()}
     cells = {
-        (arm, k): _estimate(row, None if arm in (TRUTH, REFERENCE) else pick(shown[k]))
+        (arm, k): _estimate(row, None if arm in (TRUTH, REFERENCE) else best[k])
         for (arm, k), row in rows.items()
     }
     return by_k(cells, title, ks=ks, unit=unit, main=main)

@@ -1,5 +1,6 @@
 """From scores to rows: means over held-out tasks, with intervals, and paired differences."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,15 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.metrics import METRICS
-from common.randomness import generator
 from simulation.evaluation import Scores
+from simulation.statistics import cluster_bootstrap
 
 Floats = NDArray[np.float64]
-BOOTSTRAPS = 2000
 MANY_SITES = 5
 """From this many held-out sites on, sites are resampled; below it, their tasks."""
 ALL = "all"
-BOUNDED = {"auroc", "auprc", "brier"}
+RANGES = {"log-loss": (0.0, math.inf)} | dict.fromkeys(
+    ("auroc", "auprc", "brier", "ece"), (0.0, 1.0)
+)
+"""What a metric can be; one that is not named can be any number."""
 
 
 def rows(
@@ -24,8 +27,9 @@ def rows(
     """Return one row per held-out task, k, arm and metric, and rows over all tasks.
 
     The rows over all use only tasks that are scored at every k, so that a curve over k follows the
-    same patients. `low` and `high` bound a 95 % interval: for one task from its test patients and
-    draws (normal), over all by a two-level bootstrap of sites or tasks and of that uncertainty.
+    same patients. A task without a calibration slope lacks that row and counts in no mean of it.
+    `low` and `high` bound a 95 % interval: for one task from its test patients and draws (normal),
+    over all by a two-level bootstrap of sites or tasks and of that uncertainty.
     """
     head = {"dataset": dataset, "scenario": scenario}
     found = []
@@ -37,9 +41,10 @@ def rows(
     tasks = complete_tasks(scores)
     for k, arm in dict.fromkeys((k, arm) for _, k, arm in scores):
         for metric in METRICS:
-            values = [scores[t, k, arm][metric] for t in tasks if (t, k, arm) in scores]
-            if values:
-                mean, low, high = _interval(values, [site_of[t] for t in tasks], seed=seed)
+            known = [t for t in tasks if metric in scores.get((t, k, arm), {})]
+            if known:
+                values = [scores[t, k, arm][metric] for t in known]
+                mean, low, high = _interval(values, [site_of[t] for t in known], seed=seed)
                 low, high = _bounded(metric, low, high)
                 at = {"held_out": ALL, "k": k, "arm": arm, "metric": metric}
                 found.append(
@@ -96,18 +101,11 @@ def _interval(
 ) -> tuple[float, float, float]:
     """Return the mean of (value, standard error) pairs and its two-level bootstrap interval."""
     mean, error = np.array(values).T
-    many = len(set(sites)) >= MANY_SITES
-    labels = np.unique(sites, return_inverse=True)[1] if many else np.arange(len(mean))
-    rng = generator(seed, "bootstrap")
-    noisy = mean + error * rng.standard_normal((BOOTSTRAPS, len(mean)))
-    clusters = labels.max() + 1
-    member = np.eye(clusters)[labels]  # [tasks, clusters]
-    drawn = rng.integers(clusters, size=(BOOTSTRAPS, clusters))
-    rows_ = np.arange(BOOTSTRAPS)[:, None]
-    sums, counts = (noisy @ member)[rows_, drawn].sum(1), member.sum(0)[drawn].sum(1)
-    low, high = np.quantile(sums / counts, [0.025, 0.975])
-    return float(mean.mean()), float(low), float(high)
+    clusters = sites if len(set(sites)) >= MANY_SITES else [str(i) for i in range(len(mean))]
+    low, high = cluster_bootstrap(mean, clusters, errors=error, seed=seed)
+    return float(mean.mean()), low, high
 
 
 def _bounded(metric: str, low: float, high: float) -> tuple[float, float]:
-    return max(low, 0.0), min(high, 1.0) if metric in BOUNDED else high
+    least, most = RANGES.get(metric, (-math.inf, math.inf))
+    return max(low, least), min(high, most)

@@ -13,6 +13,7 @@ import pytest
 from safetensors.torch import load_file
 
 from common.cli import main
+from common.metrics import METRICS
 from simulation.federation import run_on_grid
 from simulation.scenarios import SCENARIOS
 from simulation.training import train
@@ -53,7 +54,10 @@ def test_each_use_runs_from_table_to_report(
     arms = {row["arm"] for row in results["rows"]}
     assert arms == {"local-logistic", "local-network", "fedavg", "fedavg-finetune", "maml"}
     assert {row["k"] for row in results["rows"]} == {0, 5, 10}
-    assert all(0 <= r["low"] <= r["mean"] <= r["high"] for r in results["rows"])
+    assert all(r["low"] <= r["mean"] <= r["high"] for r in results["rows"])
+    below = {r["metric"] for r in results["rows"] if r["low"] < 0}
+    assert below <= {"calibration_slope", "calibration_intercept"}
+    assert {r["metric"] for r in results["rows"]} == set(METRICS)
     assert len([r for r in results["rounds"] if r["closed"]]) == 4
     for name in ("study.toml", "state.safetensors", "initialization.safetensors", "report.html"):
         assert (folder / name).stat().st_size > 0

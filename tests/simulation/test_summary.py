@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,11 +13,12 @@ def scores(values: dict[tuple[str, int, str], float], error: float = 0.0) -> Sco
     return {key: dict.fromkeys(METRICS, Estimate(v, error)) for key, v in values.items()}
 
 
+HEAD: Any = {"dataset": "d", "scenario": "s", "seed": 0}
 SITES = {"A / gout": "A", "B / gout": "B"}
 
 
 def overall(found: Scores, sites: dict[str, str]) -> list[dict[str, object]]:
-    made = rows(found, sites, dataset="d", scenario="s", seed=0)
+    made = rows(found, sites, **HEAD)
     return [r for r in made if r["held_out"] == ALL and r["metric"] == "auroc"]
 
 
@@ -42,7 +45,7 @@ def test_a_curve_over_k_follows_the_same_tasks() -> None:
 
 def test_one_tasks_interval_is_its_own_error() -> None:
     found = scores({("A / gout", 5, "maml"): 0.7}, error=0.05)
-    made = rows(found, SITES, dataset="d", scenario="s", seed=0)
+    made = rows(found, SITES, **HEAD)
     single = next(r for r in made if r["held_out"] == "A / gout" and r["metric"] == "auroc")
     assert (single["low"], single["high"]) == (pytest.approx(0.602), pytest.approx(0.798))
     (whole,) = overall(found, SITES)
@@ -51,8 +54,21 @@ def test_one_tasks_interval_is_its_own_error() -> None:
 
 def test_intervals_stay_inside_what_is_possible() -> None:
     found = scores({("A / gout", 5, "maml"): 0.99}, error=0.05)
-    made = rows(found, SITES, dataset="d", scenario="s", seed=0)
-    assert all(r["high"] <= 1 for r in made if r["metric"] in {"auroc", "auprc", "brier"})
+    made = rows(found, SITES, **HEAD)
+    assert all(r["high"] <= 1 for r in made if r["metric"] in {"auroc", "auprc", "brier", "ece"})
+    low = rows(scores({("A / gout", 5, "maml"): 0.01}, error=0.05), SITES, **HEAD)
+    below = {r["metric"] for r in low if r["low"] < 0}
+    assert below == {"calibration_slope", "calibration_intercept"}
+
+
+def test_a_task_without_a_metric_counts_in_no_mean_of_it() -> None:
+    found = scores({(str(site), 5, "maml"): site / 10 for site in range(7)})
+    del found["0", 5, "maml"]["calibration_slope"]
+    made = rows(found, {str(site): str(site) for site in range(7)}, **HEAD)
+    slopes = [r for r in made if r["metric"] == "calibration_slope"]
+    assert [r["held_out"] for r in slopes] == [*"123456", ALL]
+    assert slopes[-1]["tasks"] == 6
+    assert slopes[-1]["mean"] == pytest.approx(0.35)
 
 
 def test_tasks_of_one_site_are_not_independent_evidence() -> None:
