@@ -27,8 +27,9 @@ from common.personal.candidates import Panel
 from common.randomness import generator
 
 STEPS, RATE = 120, 0.1
-RIDGE, SMOOTH, CALM = 0.01, 0.01, 0.01
-"""Penalties: of weights unlike the prior's, of weights unlike the next k's, of s and b not 1, 0."""
+RIDGE, SMOOTH, CALM = 0.1, 0.1, 0.2
+"""Penalties, of which each task bears its share: of weights unlike the prior's, of weights unlike
+the next k's, of s and b that are not 1 and 0."""
 PAIRS = 300
 INTERCEPT_SDS = (0.0, 0.3, 0.6, 1.0, 2.0)
 _OWN_EVIDENCE = -3.0  # the power's logarithm at the start
@@ -179,13 +180,13 @@ def _learn(judged: Mapping[int, Sequence[Judged]], seed: int) -> dict[int, Scale
     names = list(dict.fromkeys(c.name for ts in judged.values() for t in ts for c in t.panel[0]))
     rng = generator(seed, "gate")
     prepared = [[_prepare(task, names, rng) for task in tasks] for tasks in judged.values()]
-    ks, prior = list(judged), _prior(names)
+    ks, prior, most = list(judged), _prior(names), max(map(len, prepared))
     moved = torch.zeros(len(ks), len(names), requires_grad=True)
     power = torch.full((len(ks),), _OWN_EVIDENCE, requires_grad=True)
     scale, bias = (torch.zeros(len(ks), requires_grad=True) for _ in range(2))
     optimizer = torch.optim.Adam([moved, power, scale, bias], lr=RATE)
     for _ in range(STEPS):
-        loss = _penalty(moved, scale, bias)
+        loss = _penalty(moved, scale, bias) / most
         for i, tasks in enumerate(prepared):
             at = prior + moved[i], power[i].exp(), scale[i].exp(), bias[i]
             loss = loss + torch.stack([_loss(task, *at) for task in tasks]).mean()
@@ -238,7 +239,7 @@ def _loss(task: _Prepared, logs: Tensor, power: Tensor, scale: Tensor, bias: Ten
 
 
 def _penalty(moved: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    """Return the penalties summed over k: the fewer the tasks, the more they count."""
+    """Return the penalties, summed over k."""
     found = RIDGE * moved.square().mean(1).sum() + CALM * (scale.square() + bias.square()).sum()
     for part in (moved, scale[:, None], bias[:, None]):
         found = found + SMOOTH * part.diff(dim=0).square().mean(1).sum()
