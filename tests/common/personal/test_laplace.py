@@ -52,8 +52,8 @@ def make(
     return Problem(features(x), features(other), offset, other_offset, y)
 
 
-def sigmoid(z: Floats) -> Floats:
-    return 1 / (1 + np.exp(-z))
+def sigmoid(z: Floats | np.float64) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-z)))
 
 
 def ridge(phi: Floats, offset: Floats, y: Floats) -> Floats:
@@ -286,5 +286,5 @@ def test_a_covariance_that_is_no_number_raises() -> None:
     gram = problem.gram
     gram.own[0, 1, 1] = float("nan")
     zero = torch.zeros(1, 3, dtype=torch.float64)
-    with pytest.raises(torch.linalg.LinAlgError):
+    with pytest.raises(RuntimeError, match="cholesky"):
         posterior(gram, zero, torch.from_numpy(problem.other_offset)[None], zero)
