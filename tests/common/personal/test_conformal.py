@@ -75,8 +75,16 @@ def test_a_score_is_how_little_a_label_is_given() -> None:
 
 @pytest.mark.parametrize("k", [0, 5, 20, 100])
 @pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
-def test_each_labels_sets_cover_at_least_what_they_promise(k: int, coverage: float) -> None:
-    assert min(covered(k, coverage)) > coverage - 0.02
+def test_each_labels_sets_cover_what_they_promise_within_two_points(
+    k: int, coverage: float
+) -> None:
+    assert covered(k, coverage) == pytest.approx((coverage, coverage), abs=0.02)
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.9, 0.95, 0.99])
+def test_without_own_patients_the_federations_quantile_is_the_limit(coverage: float) -> None:
+    limits = thresholds(uniform(), NONE, NONE, coverage)
+    assert limits.tolist() == pytest.approx([coverage, coverage], abs=1 / 200)
 
 
 def test_limits_grow_with_coverage() -> None:
@@ -89,13 +97,14 @@ def test_limits_grow_with_coverage() -> None:
 
 def test_the_federations_scores_weigh_as_much_as_twenty_patients_by_hand() -> None:
     # Half of the federation's scores are 0 (101 of 201: 10.05 patients' worth), half are 1. Own
-    # scores of the label 1: 0.2, 0.4, 0.6. Coverage 1/2 of all 23 to 24 needs 11.5 to 12: the
-    # zeros and one own patient make 11.05, the zeros and two 12.05. Of the label 0 none is known.
+    # scores of the label 1: 0.2, 0.4, 0.6. They are 3 of 23, and so is the unbounded score's part
+    # of a patient: coverage 1/2 of 23.13 needs 11.57. The zeros and one own patient make 11.05,
+    # the zeros and two 12.05. Of the label 0 no patient is known: 1/2 of 20 is 10.
     half = np.repeat([0.0, 1.0], [101, 100])
     own = np.array([0.8, 0.6, 0.4])
     found = thresholds(Reference((half, half), 1.0), own, np.ones(3), 0.5)
     assert found[1] == pytest.approx(0.4)
-    assert found[0] in (0, 1)
+    assert found[0] == 0
 
 
 def test_own_patients_move_the_limit_of_their_own_label_alone() -> None:
