@@ -127,15 +127,15 @@ def _from_start(start: Start, x: Tensor, y: Tensor, others: Tensor) -> Iterator[
     ):
         for strength in strengths:
             yield Candidate(start.name, family, strength), fitted(gram, strength)
-    yield from _by_steps(start, x, y, others)
+    yield from _by_steps(start, support.logit, x, y, others)
 
 
-def _by_steps(start: Start, x: Tensor, y: Tensor, others: Tensor) -> Iterator[_Found]:
+def _by_steps(start: Start, zero: Tensor, x: Tensor, y: Tensor, others: Tensor) -> Iterator[_Found]:
     own = max(start.learner.settings.inner_steps, 1)
     numbers = [own * multiple for multiple in MULTIPLES]
     tunable = Tunable(start.learner, start.meta, scales=(1.0,), steps=tuple(numbers))
     x, others = x.float(), others.float()
-    made, left_out = tunable.path(x, y, others), _steps_left_out(tunable, x, y)
+    made, left_out = tunable.path(x, y, others), _steps_left_out(tunable, zero, x, y)
     for number in numbers:
         logits = _logits(made[1.0, number])
         yield (
@@ -144,10 +144,13 @@ def _by_steps(start: Start, x: Tensor, y: Tensor, others: Tensor) -> Iterator[_F
         )
 
 
-def _steps_left_out(tunable: Tunable, x: Tensor, y: Tensor) -> dict[int, Tensor]:
-    """Return each support patient's logit [D, k] after steps on the other folds' patients."""
+def _steps_left_out(tunable: Tunable, zero: Tensor, x: Tensor, y: Tensor) -> dict[int, Tensor]:
+    """Return each support patient's logit [D, k] after steps on the other folds' patients.
+
+    zero [D, k]: without a step, which is what there is for the only patient of a support.
+    """
     draws, k = y.shape
-    found = {steps: torch.zeros(draws, k) for steps in tunable.steps}
+    found = {steps: zero.float().clone() for steps in tunable.steps}
     fold = torch.arange(k) % min(k, FOLDS)
     for number in range(min(k, FOLDS) if k > 1 else 0):
         held, rest = torch.where(fold == number)[0], torch.where(fold != number)[0]

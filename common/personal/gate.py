@@ -64,7 +64,10 @@ class Gate:
 
 
 class Judged(NamedTuple):
-    """A validation task at one k: all predictions, and labels of support [D, k] and others [n]."""
+    """A validation task at one k: all predictions, and labels of support [D, k] and others [n].
+
+    The others hold both classes: the order of patients is learned from pairs.
+    """
 
     panel: Panel
     support_y: Tensor
@@ -74,7 +77,8 @@ class Judged(NamedTuple):
 class Mixed(NamedTuple):
     """The gate's logits [D, n], and those of each support patient from the others [D, k].
 
-    weights [C, D]: how the candidates of the panel were mixed.
+    weights [C, D]: how the candidates of the panel were mixed; the evidence of all support
+    patients is in them, for left_out too.
     """
 
     logits: Tensor
@@ -86,7 +90,7 @@ def mix(at: Scale, panel: Panel, support_y: Tensor) -> Mixed:
     """Return the gate's predictions; candidates that it does not know, or that are NaN, get none.
 
     Raises:
-        ValueError: no candidate of the panel is known to the gate.
+        ValueError: no candidate of the panel is known to the gate, or none that is, is finite.
     """
     known = [c.name in at.log_weights for c in panel.candidates]
     if not any(known):
@@ -94,12 +98,14 @@ def mix(at: Scale, panel: Panel, support_y: Tensor) -> Mixed:
     logs = torch.tensor([at.log_weights.get(c.name, 0.0) for c in panel.candidates])
     sound = torch.isfinite(panel.logits).all(-1) & torch.isfinite(panel.left_out).all(-1)  # [C, D]
     usable = sound & torch.tensor(known)[:, None]
+    if not bool(usable.any(0).all()):
+        raise ValueError("no candidate that the gate knows is finite")
     own = evidence(panel.left_out, support_y)
     weights = _weights(logs, at.own_evidence, own, usable)
     logits = at.scale * pooled(weights, panel.logits) + at.bias
     left_out = at.scale * pooled(weights, panel.left_out) + at.bias
     shift = _intercept(left_out, support_y, at.intercept_sd)
-    return Mixed(logits + shift, left_out + shift, weights)
+    return Mixed(logits + shift[:, :1], left_out + shift[:, 1:], weights)
 
 
 def evidence(left_out: Tensor, support_y: Tensor) -> Tensor:
@@ -136,14 +142,19 @@ def _weights(logs: Tensor, power: Tensor | float, own: Tensor, usable: Tensor) -
 
 
 def _intercept(left_out: Tensor, y: Tensor, sd: float) -> Tensor:
-    """Return the most likely intercepts [D, 1] under N(0, sd^2); 0 without patients."""
-    shift = torch.zeros(len(left_out), 1)
-    if not sd or not left_out.shape[1]:
+    """Return the most likely intercepts under N(0, sd^2), 0 without patients: [D, 1 + k].
+
+    The first is that of all support patients, the others each that of all but one.
+    """
+    k = left_out.shape[1]
+    counts = torch.cat([torch.ones(1, k), 1 - torch.eye(k)])
+    shift = torch.zeros(len(left_out), 1 + k)
+    if not sd or not k:
         return shift
     for _ in range(10):
-        p = (left_out + shift).sigmoid()
-        gradient = (y - p).sum(1, keepdim=True) - shift / sd**2
-        curvature = (p * (1 - p)).sum(1, keepdim=True) + 1 / sd**2
+        p = (left_out[:, None] + shift[..., None]).sigmoid()  # [D, 1 + k, k]
+        gradient = (counts * (y[:, None] - p)).sum(-1) - shift / sd**2
+        curvature = (counts * p * (1 - p)).sum(-1) + 1 / sd**2
         shift = shift + (gradient / curvature).clamp(-2, 2)
     return shift
 
