@@ -14,6 +14,9 @@ LABELS = {
     "auprc": "average precision (higher is better)",
     "brier": "Brier score (lower is better)",
     "log-loss": "log-loss (lower is better)",
+    "calibration_slope": "calibration slope (1 is ideal)",
+    "calibration_intercept": "calibration intercept (0 is ideal)",
+    "ece": "expected calibration error (lower is better)",
 }
 NAMES = {"auroc": "AUROC", "brier": "Brier score"}
 NEITHER = "neither"
