@@ -98,6 +98,11 @@ def curves(axes: Axes, rows: Mapping[tuple[str, int], Row], main: str) -> None:
             elinewidth=1.6 if arm == main else 0.9,
             **mark(arm, main).line(),
         )
+    over_k(axes, ks)
+
+
+def over_k(axes: Axes, ks: Sequence[int]) -> None:
+    """Let the axes have a place for each k, evenly spaced."""
     axes.set_xticks(range(len(ks)), [str(k) for k in ks])
     axes.set_xlim(-0.5, len(ks) - 0.5)
     axes.set_xlabel("labelled patients, k")
