@@ -20,6 +20,7 @@ from simulation.source import DEFAULTS, ENGINE_DEFAULTS
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
+PARTS = ("algorithm", "model", "episodes", "server", "evaluation")
 
 
 def not_scored(results: Results) -> Iterator[Html]:
@@ -102,19 +103,16 @@ def origin(results: Results) -> Iterator[Html]:
     yield from made_again(results, command("simulate", given(settings, usual)))
 
 
-def made_again(results: Results, words: str) -> Iterator[Html]:
-    """Yield the command, and what else the results depend on."""
+def made_again(results: Results, words: str, parts: Iterable[str] = PARTS) -> Iterator[Html]:
+    """Yield the command, and what else the results depend on: these parts of the study."""
     study = results["study"]
     yield element("h2", "How to make this again")
     yield element("pre", words)
-    parts = {
-        part: "; ".join(f"{k} = {v}" for k, v in study[part].items())
-        for part in ("algorithm", "model", "episodes", "server", "evaluation")
-    }
+    said = {part: "; ".join(f"{k} = {v}" for k, v in study[part].items()) for part in parts}
     features = [feature["name"] for feature in study["features"]]
     yield definitions(
         {"study id": study["id"], "data set": results["dataset"], "scenario": results["scenario"]}
-        | parts
+        | said
         | {"measurements": f"{len(features)}: {', '.join(features)}"}
         | {"versions": "; ".join(f"{k} {v}" for k, v in results["versions"].items())}
     )

@@ -10,7 +10,8 @@ from typing import Any
 from common.metrics import HIGHER_IS_BETTER
 from simulation import report_style as style
 from simulation.compare.report_arms import best_candidate, held_tasks, paired, seeds, sites
-from simulation.compare.report_method import cautions, choices, division, explained, origin, weights
+from simulation.compare.report_explained import explained
+from simulation.compare.report_method import cautions, choices, division, origin, weights
 from simulation.compare.report_pictures import ahead_curves, arm_curves, candidate_curves
 from simulation.compare.report_scores import means, new_hospital, tests, worst
 from simulation.compare.report_tasks import by_seed, not_scored, sets, tasks
@@ -113,7 +114,7 @@ def _findings(results: Results) -> Iterator[Html]:
     for metric in TESTED:
         lines = [line for line in results["compared"] if line["metric"] == metric]
         yield element("h3", LABELS[metric])
-        sentences = " ".join(_sentences(metric, lines))
+        sentences = " ".join(_sentences(lines))
         yield element("p", sentences.replace("k = ", f"k{SPACE}={SPACE}"), css="lead")
         head = ("k", GATED, "best baseline", "its score", f"gated {MINUS} baseline", "p (Holm)", "")
         yield table(head, (_line(results, line) for line in lines), css="inline")
@@ -128,14 +129,11 @@ def _findings(results: Results) -> Iterator[Html]:
     )
 
 
-def _sentences(metric: str, lines: list[Row]) -> Iterator[str]:
+def _sentences(lines: list[Row]) -> Iterator[str]:
     """Yield sentences, those on a baseline's wins first."""
-    for line in lines:
-        if _ahead(line) < 0:
-            yield (
-                f"{line['best_baseline']} beats the gate by {_amount(line)} at k = {line['k']} "
-                f"({number(line['best_baseline_mean'])} to {number(line['gated'])})."
-            )
+    for other in dict.fromkeys(line["best_baseline"] for line in lines if _ahead(line) < 0):
+        lost = [x for x in lines if x["best_baseline"] == other and _ahead(x) < 0]
+        yield f"{other} is better than the gate at {_each(lost)}."
     if ks := [line["k"] for line in lines if _ahead(line) > 0]:
         yield f"The gate is ahead of every baseline at k = {listed(ks)}."
     else:
@@ -146,6 +144,10 @@ def _sentences(metric: str, lines: list[Row]) -> Iterator[str]:
     if own:
         which = "; ".join(f"{best_candidate(line)} at k = {line['k']}" for line in own)
         yield f"One of the gate's own candidates, used alone, would have been best: {which}."
+
+
+def _each(lines: list[Row]) -> str:
+    return listed(f"k = {line['k']} (by {_amount(line)})" for line in lines)
 
 
 def _line(results: Results, line: Row) -> tuple[object, ...]:
@@ -168,11 +170,14 @@ def _reading(line: Row, test: Row | None) -> Html:
 def _harm(results: Results) -> Iterator[Html]:
     rows = [row for (arm, _), row in overall(results, "harmed_rate").items() if arm == GATED]
     yield element("h3", "Harm")
-    shares = "; ".join(f"{row['mean']:.1%} at k{SPACE}={SPACE}{row['k']}" for row in rows)
+    shares = {row["k"]: f"{row['mean']:.1%}" for row in rows}
+    said = "0.0% at every k"
+    if any(row["mean"] for row in rows):
+        said = "; ".join(f"{share} at k{SPACE}={SPACE}{k}" for k, share in shares.items())
     yield element(
         "p",
-        f"Share of held-out tasks for which the gate's AUROC is more than {HARM} below that of "
-        f"the hospital's own logistic regression: {shares}.",
+        f"A task is harmed if the gate's AUROC is more than {HARM} below that of the hospital's "
+        f"own logistic regression. Share of held-out tasks that the gate harms: {said}.",
         css="lead",
     )
 
@@ -181,7 +186,7 @@ def _pictures(results: Results) -> Iterator[Html]:
     yield element("h2", "Adaptation to a few labelled patients")
     yield _figure(
         arm_curves(results),
-        f"Figure 1. Means over {count(results['rows'] and _complete(results), 'held-out task')} "
+        f"Figure 1. Means over {count(_complete(results), 'held-out task')} "
         "with 95 % bootstrap intervals, at natural prevalence; other arms stand in the tables. The "
         "steps along k are even for legibility, not to scale, and the arms stand side by side. The "
         "intervals hold how much tasks differ, which is common to all arms: to compare arms, see "

@@ -81,13 +81,6 @@ def seeds(results: Results) -> list[int]:
     return list(results["settings"]["seeds"])
 
 
-def label(results: Results, name: str, seed: int) -> str:
-    """Return the name of a unit's task in the rows: a generated one has its seed."""
-    names = {row["held_out"] for row in results["rows"]}
-    own = f"{name} (seed {seed})"
-    return own if own in names else name
-
-
 def held_tasks(results: Results) -> dict[str, Row]:
     """Return what is known of each scored task, by its name in the rows, in alphabetical order."""
     names = {row["held_out"] for row in results["rows"]} - {ALL}

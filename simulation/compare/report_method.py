@@ -8,73 +8,31 @@ from typing import Any
 import numpy as np
 
 from common.personal.tunable import NETWORK_SCALES, NETWORK_STEPS, SCALES, STEPS
-from simulation import report_style as style
-from simulation.compare.arms import DITTO_GRID, DITTO_STEPS, TREE_GRID, TREES
+from simulation.compare.arms import DITTO_GRID, TREE_GRID
 from simulation.compare.report_arms import CANDIDATE, generated, held_tasks, seeds, sites
 from simulation.compare.report_tasks import MANY_SEEDS
 from simulation.report_lists import MOST, in_results, named
 from simulation.report_run import command, given, made_again
-from simulation.report_style import Html, count, definitions, element, joined, listed, table
+from simulation.report_style import Html, count, definitions, element, joined, table
 from simulation.report_tables import by_k
 from simulation.source import DEFAULTS
-from simulation.verdict import main_arm
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
 
+TRAINING = ("algorithm", "model", "episodes", "server")
+"""The parts of the study that count: a comparison has its own evaluation."""
 TOP = 5
 """So many candidates of the gate are named for each k."""
 FEW_SITES = 10
 OPTIONS = ("dataset", "data", "study", "scenario", "sites", "algorithm", "rounds")
 """Settings that `wardround compare` has as options."""
-ARMS = {
-    "gated": "What is under test: Wardround's candidates, weighed for each k by what validation "
-    "tasks taught and by the k patients themselves.",
-    "prevalence": "Everybody gets (positives + 1) / (k + 2): no ranking, a floor.",
-    "local-logistic": style.ARMS["local-logistic"],
-    "local-network": "The gate's network from random parameters, trained on the k patients alone.",
-    "local-trees": f"Boosted trees on the k patients, from {TREES} on; below, local-logistic.",
-    "pooled-logistic, pooled-trees": "One model of all training patients in one place: no "
-    "federation has that. An upper reference, not a rival.",
-    "fedavg, fedprox": "One model that the training sites made together, used as it is.",
-    "...-finetune": "That same model, trained further on the k patients.",
-    "ditto": f"A personal model drawn towards FedAvg's, {DITTO_STEPS} steps (Li et al., 2021).",
-    "...-task": "The same, trained for the diagnosis alone where sites know it.",
-}
-CALIBRATION = {
-    "calibration slope": "1 is ideal; below 1 the probabilities are too extreme.",
-    "calibration intercept": "0 is ideal; above 0 the probabilities are too low.",
-    "expected calibration error": "Mean distance between probability and outcome in bins of "
-    "equally many patients; with few patients a perfect model does not reach 0.",
-}
 TUNING = (
     "Every arm that adapts has the same budget, 20 settings, and for each k takes that of least "
     "log-loss on the validation tasks; test tasks choose nothing. Candidates of the gate have at "
     "most 4 strengths. A choice at the edge of its grid is flagged: a wider grid might have been "
     "better."
 )
-
-
-def explained(results: Results) -> Iterator[Html]:
-    """Yield the box that says what arms and scores are."""
-    main = f"{main_arm(results)}: the algorithm's own inner loop from the initialization that the "
-    yield element(
-        "section",
-        element("h2", "How to read this"),
-        element("h3", "The arms"),
-        definitions(ARMS | {main_arm(results): f"{main}training sites made together."}),
-        element("h3", "The scores"),
-        definitions(style.METRICS | CALIBRATION),
-        element("h3", "The rest"),
-        definitions(
-            {"k = 0": style.ZERO, "intervals": style.INTERVALS.format(draws=_draws(results))}
-        ),
-        css="box",
-    )
-
-
-def _draws(results: Results) -> int:
-    return int(results["settings"]["draws"])
 
 
 def division(results: Results) -> Iterator[Html]:
@@ -84,7 +42,8 @@ def division(results: Results) -> Iterator[Html]:
         "p",
         "No patient who is tested took part in training or validation, under any diagnosis. "
         "Validation sets patients apart in folds; models are trained without them, judged on them, "
-        "and the final ones are trained on all folds.",
+        "and the final ones are trained on all of them; of many sites one fold is enough, and its "
+        "models are the final ones.",
     )
     rows = (
         (
@@ -115,11 +74,15 @@ def _items(results: Results) -> dict[str, str]:
         "sample size": f"{patients:,} test patients, {positive:,} of them with the outcome, in "
         f"{count(len(held), 'task')}; at least {results['settings']['min_per_class']} of each "
         f"class a task; {_draws(results)} draws of the k labelled patients",
-        "missing values": "Filled in from the study's public ranges, beside a flag; nothing is "
-        "learned from test patients.",
+        "missing values": "The middle of the study's public range, beside a flag; no patient has a "
+        "part in scaling.",
         "heterogeneity": "Worst site, random-effects prediction interval, each task apart.",
         "not reported": "Net benefit, and results by age and sex.",
     }
+
+
+def _draws(results: Results) -> int:
+    return int(results["settings"]["draws"])
 
 
 def choices(results: Results) -> Iterator[Html]:
@@ -147,7 +110,7 @@ def _chosen(arm: str, settings: Counter[tuple[float, ...]]) -> Html:
     most, times = max(settings.items(), key=lambda item: (item[1], item[0]))
     units = sum(settings.values())
     edge = sum(n for setting, n in settings.items() if at_edge(arm, setting))
-    parts = [listed([f"{value:g}" for value in most], ","), element("small", f"{times} of {units}")]
+    parts = [", ".join(f"{value:g}" for value in most), element("small", f"{times} of {units}")]
     if edge:
         parts.append(element("small", f"edge: {edge} of {units}", css="side"))
     return joined(parts)
@@ -234,7 +197,7 @@ def _cautions(results: Results) -> Iterator[str]:
 
 def origin(results: Results) -> Iterator[Html]:
     """Yield the command, the settings and the versions."""
-    yield from made_again(results, command("compare", _options(results)))
+    yield from made_again(results, command("compare", _options(results)), TRAINING)
 
 
 def _options(results: Results) -> Iterator[tuple[str, Any]]:

@@ -33,7 +33,7 @@ NO_START = "none"
 def arm_curves(results: Results) -> str:
     """Return AUROC and Brier score over k of the arms that matter most."""
     with look():
-        sheet = figure(3.9)
+        sheet = figure(4.4)
         panels = sheet.subplots(1, 2)
         for axes, metric in zip(panels, TESTED, strict=True):
             axes.set_title(title(metric))
@@ -69,7 +69,7 @@ def candidate_curves(results: Results) -> str:
     """Return AUROC and Brier score over k of the gate, thick, and of its candidates alone."""
     starts = list(dict.fromkeys([NO_START, *(_parts(arm)[0] for arm in candidates(results))]))
     with look():
-        sheet = figure(4.4)
+        sheet = figure(4.8)
         panels = sheet.subplots(1, 2)
         for axes, metric in zip(panels, TESTED, strict=True):
             rows = overall(results, metric)

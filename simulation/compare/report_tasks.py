@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from common.metrics import HIGHER_IS_BETTER
-from simulation.compare.report_arms import federated, headline, held_tasks, label, of, seeds
+from simulation.compare.report_arms import federated, generated, headline, held_tasks, of, seeds
 from simulation.compare.results import LOCAL, TESTED
 from simulation.compare.unit import GATED
 from simulation.report_lists import MOST, MOST_TASKS, elsewhere, in_results, named
@@ -87,7 +87,7 @@ def tasks(results: Results) -> Iterator[Html]:
 
 
 def _about(task: Row) -> str:
-    kind = {"known": "diagnosis known to the training sites", "new": "no start of its own"}
+    kind = {"known": "one start was trained for it alone", "new": "none was trained for it alone"}
     return (
         f"{count(task['patients'], 'patient')}, {task['positive']:,} positive "
         f"({task['positive'] / max(task['patients'], 1):.1%}); tested on "
@@ -110,9 +110,10 @@ def not_scored(results: Results) -> Iterator[Html]:
     """Yield the tasks that are not scored in any seed, by reason."""
     yield element("h2", "Held-out tasks that are not scored")
     scored, reasons = held_tasks(results), dict[str, dict[str, None]]()
+    worlds = generated(results)
     for unit in results["units"]:
         for name, why in unit["not_scored"].items():
-            own = label(results, name, unit["seed"])
+            own = f"{name} (seed {unit['seed']})" if worlds else name
             if own not in scored:
                 reasons.setdefault(why, {})[own] = None
     if not reasons:
