@@ -37,6 +37,7 @@ CALIBRATION = {
 
 def explained(results: Results) -> Iterator[Html]:
     """Yield the box that says what arms and scores are."""
+    intervals = style.INTERVALS.format(draws=results["settings"]["draws"])
     yield element(
         "section",
         element("h2", "How to read this"),
