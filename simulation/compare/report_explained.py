@@ -46,11 +46,6 @@ def explained(results: Results) -> Iterator[Html]:
         element("h3", "The scores"),
         definitions(style.METRICS | CALIBRATION),
         element("h3", "The rest"),
-        definitions(
-            {
-                "k = 0": style.ZERO,
-                "intervals": style.INTERVALS.format(draws=results["settings"]["draws"]),
-            }
-        ),
+        definitions({"k = 0": style.ZERO, "intervals": intervals}),
         css="box",
     )
