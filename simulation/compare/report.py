@@ -9,7 +9,7 @@ from typing import Any
 
 from common.metrics import HIGHER_IS_BETTER
 from simulation import report_style as style
-from simulation.compare.report_arms import best_candidate, held_tasks, paired, seeds, sites
+from simulation.compare.report_arms import best_candidate, chance, held_tasks, paired, seeds, sites
 from simulation.compare.report_explained import explained
 from simulation.compare.report_method import cautions, choices, division, origin, weights
 from simulation.compare.report_pictures import ahead_curves, arm_curves, candidate_curves
@@ -35,9 +35,9 @@ Results = Mapping[str, Any]
 Row = Mapping[str, Any]
 SMALL_P = 0.05
 HELD_OUT = {
-    "few-shot": "hospitals that had taken no part",
-    "personalised": "patient groups that their hospital had kept out of training",
-    "cross-domain": "diagnoses that no hospital had trained on",
+    "few-shot": "at hospitals that had taken no part",
+    "personalised": "of patient groups that their hospital had kept out of training",
+    "cross-domain": "for diagnoses that no hospital had trained on",
 }
 
 
@@ -60,7 +60,7 @@ def _opening(results: Results) -> Iterator[Html]:
     yield element(
         "p",
         f"The gate of Wardround and its rivals learned the same tasks from "
-        f"{listed(results['settings']['ks'], 'or')} labelled patients of "
+        f"{listed(results['settings']['ks'], 'or')} labelled patients "
         f"{HELD_OUT[results['scenario']]}, and were judged on other patients: "
         f"{count(len(held), 'held-out task')} at {count(len(places), 'site')}, "
         f"{count(len(seeds(results)), 'seed')}.",
@@ -153,7 +153,7 @@ def _each(lines: list[Row]) -> str:
 def _line(results: Results, line: Row) -> tuple[object, ...]:
     test = _test(results, line)
     scores = (line["k"], number(line["gated"]), line["best_baseline"])
-    p = number(test["p_holm"]) if test else ""
+    p = chance(test["p_holm"]) if test else ""
     shown = difference(test) if test else number(line["best_baseline_ahead"], signed=True)
     return (*scores, number(line["best_baseline_mean"]), shown, p, _reading(line, test))
 

@@ -8,6 +8,7 @@ from simulation.compare.cast import OWN
 from simulation.compare.results import LOCAL
 from simulation.compare.unit import GATED
 from simulation.evaluation import TRUTH
+from simulation.report_style import number
 from simulation.summary import ALL
 from simulation.verdict import main_arm
 
@@ -74,6 +75,11 @@ def of(rows: Mapping[tuple[str, int], Row], wanted: Iterable[str]) -> dict[tuple
 def paired(results: Results, metric: str) -> dict[tuple[str, int], Row]:
     """Return the tests of the gate by (other arm, k)."""
     return {(t["minus"], t["k"]): t for t in results["tests"] if t["metric"] == metric}
+
+
+def chance(p: float) -> str:
+    """Return a p-value, which is never 0."""
+    return number(p) if p >= 0.0005 else "<0.001"
 
 
 def seeds(results: Results) -> list[int]:

@@ -8,6 +8,7 @@ from simulation.compare.report_arms import (
     APART,
     NO_FEDERATION,
     candidates,
+    chance,
     of,
     paired,
     rivals,
@@ -98,7 +99,7 @@ def _small(sites: int) -> Iterator[str]:
 def _test(row: Row, sign: int) -> Html:
     words = (
         f"HL {number(row['shift'], signed=True)}",
-        f"p {number(row['p'])}, Holm {number(row['p_holm'])}",
+        f"p {chance(row['p'])}, Holm {chance(row['p_holm'])}",
     )
     return joined([difference(row, sign), *(element("small", line) for line in words)])
 
