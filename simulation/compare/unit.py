@@ -17,7 +17,8 @@ from torch import Tensor
 from common.metrics import estimates, log_losses
 from common.personal.candidates import Panel, panel
 from common.personal.conformal import Reference, learn_references, prediction_sets, thresholds
-from common.personal.gate import Gate, Judged, Mixed, learn, mix
+from common.personal.gate import Gate, Mixed, mix
+from common.personal.learning import Judged, learn
 from common.personal.portfolio import Kind, Portfolio, Rule
 from common.randomness import generator
 from common.sources import RunSettings
