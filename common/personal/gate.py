@@ -195,7 +195,7 @@ def _learn(judged: Mapping[int, Sequence[Judged]], seed: int) -> dict[int, Scale
     found = {}
     for i, k in enumerate(ks):
         logs = dict(zip(names, (prior + moved[i]).tolist(), strict=True))
-        own, stretch, shift = (float(v) for v in (power[i].exp(), scale[i].exp(), bias[i]))
+        own, stretch, shift = (float(v.detach()) for v in (power[i].exp(), scale[i].exp(), bias[i]))
         found[k] = _with_intercept(Scale(logs, own, stretch, shift, 0.0), judged[k])
     return found
 
