@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from client.benefit_words import OTHERS, sentence
-from client.evidence import ADAPTED, INTERCEPT, LOCAL, ZERO, family_mean, zero_logits
+from client.evidence import (
+    ADAPTED,
+    INTERCEPT,
+    INTERCEPT_FAMILY,
+    LOCAL,
+    ZERO,
+    ZERO_FAMILY,
+    family_mean,
+)
 from client.own import Own, choose_study, find_task, read_labelled
 from common.errors import SettingsError, TableError
 from common.intervals import Interval, jackknife_interval
@@ -153,8 +161,8 @@ def predicted(portfolio: Portfolio, task: str, own: Own, drawn: Draws) -> dict[s
     x, y = everyone[drawn.support], labels[drawn.support]
     made = panel(starts, x, y, everyone)
     mixed = mix(rule.gate.for_patients(x.shape[1]), made, y.float())
-    zero = zero_logits(starts, everyone)[None].expand(len(x), -1)
-    intercept = family_mean(made, made.logits, "intercept")
+    zero = family_mean(made, made.logits, ZERO_FAMILY)
+    intercept = family_mean(made, made.logits, INTERCEPT_FAMILY)
     logits: Mapping[str, Tensor] = {ADAPTED: mixed.logits, ZERO: zero, INTERCEPT: intercept}
     ways = {name: logit.double().sigmoid().numpy() for name, logit in logits.items()}
     return ways | {LOCAL: local_logistic(x, y, everyone)}

@@ -17,11 +17,11 @@ from common.metrics import areas, log_losses
 from common.personal.candidates import Candidate, Panel
 from common.personal.conformal import prediction_sets, thresholds
 from common.personal.logistic import local_logistic
-from common.personal.starts import Start, View
 
 Floats = NDArray[np.float64]
 ADAPTED, ZERO, INTERCEPT = "adapted", "zero-shot", "zero-shot + intercept"
 LOCAL, PREVALENCE = "local-only", "prevalence-only"
+ZERO_FAMILY, INTERCEPT_FAMILY = ("zero", 0.0), ("intercept", 1.0)
 WAYS = (ADAPTED, ZERO, INTERCEPT, LOCAL, PREVALENCE)
 FEW = 5
 """Below so many patients no interval is given."""
@@ -93,23 +93,18 @@ def left_out(personal: Personal, fitted: Fit) -> dict[str, Floats]:
     x, made = personal.x.double(), fitted.panel
     logits = {
         ADAPTED: fitted.mixed.left_out[0],
-        ZERO: zero_logits(fitted.starts, x),
-        INTERCEPT: family_mean(made, made.left_out, "intercept")[0],
-        PREVALENCE: family_mean(made, made.left_out, "prevalence")[0],
+        ZERO: family_mean(made, made.left_out, ZERO_FAMILY)[0],
+        INTERCEPT: family_mean(made, made.left_out, INTERCEPT_FAMILY)[0],
+        PREVALENCE: family_mean(made, made.left_out, ("prevalence", 0.0))[0],
     }
     ways = {name: logit.double().sigmoid().numpy() for name, logit in logits.items()}
     ways[LOCAL] = _local(x, personal.y.long())
     return {name: ways[name] for name in WAYS}
 
 
-def zero_logits(starts: list[Start], x: Tensor) -> Tensor:
-    """Return the mean logit [n] of the starts as they are."""
-    return torch.stack([View(start, x).logit for start in starts]).mean(0)
-
-
-def family_mean(made: Panel, logits: Tensor, family: str) -> Tensor:
-    """Return the mean [D, m] of the logits [C, D, m] of a family's candidates."""
-    return logits[[c.family == family for c in made.candidates]].mean(0)
+def family_mean(made: Panel, logits: Tensor, family: tuple[str, float]) -> Tensor:
+    """Return the mean over starts [D, m] of the logits [C, D, m] of one family and strength."""
+    return logits[[(c.family, c.strength) == family for c in made.candidates]].mean(0)
 
 
 def _local(x: Tensor, y: Tensor) -> Floats:

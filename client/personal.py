@@ -74,7 +74,7 @@ def fit(personal: Personal) -> Fit:
     at = rule.gate.for_patients(k)
     learned_at = next(n for n, scale in rule.gate.at.items() if scale is at)
     made = panel(starts, x[None], y[None], x)
-    mixed = mix(at, made, y[None].float())
+    mixed = _mixed(at, made, y[None].float(), personal.task.name)
     weights = dict(zip(made.candidates, mixed.weights[:, 0].tolist(), strict=True))
     bare = mix(at._replace(intercept_sd=0.0), made, y[None].float())
     shift = float((mixed.logits - bare.logits)[0, 0])
@@ -84,6 +84,15 @@ def fit(personal: Personal) -> Fit:
     new = rule is personal.portfolio.rules.get("new")
     reference = rule.references[learned_at]
     return Fit(starts, made, mixed, at, reference, predictor, learned_at, rule.gate.tasks, new)
+
+
+def _mixed(at: Scale, made: Panel, y: Tensor, task: str) -> Mixed:
+    try:
+        return mix(at, made, y)
+    except ValueError as error:
+        raise NonFiniteError(
+            str(error), where=task, remedy="take a model of this version of wardround"
+        ) from error
 
 
 def _check(found: Tensor, expected: Tensor, task: str) -> None:

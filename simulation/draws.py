@@ -59,15 +59,15 @@ def draw(held: HeldOut, *, draws: int, min_per_class: int, seed: int) -> DrawnTa
     rng = generator(seed, "evaluation", held.name)
     y = held.task.y
     halves = [np.array_split(rng.permutation(np.flatnonzero(y == c)), 2) for c in (0, 1)]
-    fewest = min(len(test) for test, _ in halves)
+    fewest = min(len(test) for _, test in halves)
     if fewest < min_per_class:
         return f"{fewest} of the rarer class among test patients, {min_per_class} are needed"
-    pool = np.concatenate([rest for _, rest in halves])
+    pool = np.concatenate([rest for rest, _ in halves])
     return DrawnTask(
         held,
-        np.sort(np.concatenate([test for test, _ in halves])),
+        np.sort(np.concatenate([test for _, test in halves])),
         _orders(pool, draws, rng),
-        (_orders(halves[0][1], draws, rng), _orders(halves[1][1], draws, rng)),
+        (_orders(halves[0][0], draws, rng), _orders(halves[1][0], draws, rng)),
     )
 
 

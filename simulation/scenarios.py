@@ -85,13 +85,13 @@ def split(dataset: Dataset, scenario: Scenario, *, held_out: Sequence[str], seed
     result = Split()
     for site, patients in dataset.patients.items():
         train, validation, test = divide(site, patients)
-        tasks = [task for part in train for task in _tasks(dataset, patients, part)]
+        tasks = [task for part in train for task in training_tasks(dataset, patients, part)]
         if tasks:
             result.train[site] = tasks
         elif train:
             result.idle.append(site)
-        result.validation += _held_out(dataset, patients, validation)
-        result.test += _held_out(dataset, patients, test)
+        result.validation += held_out_tasks(dataset, patients, validation)
+        result.test += held_out_tasks(dataset, patients, test)
     if not result.train or not result.test:
         raise SettingsError(
             f"no {'training' if not result.train else 'held-out'} task is left",
@@ -120,7 +120,7 @@ def _few_shot(
             return [], [], whole
         if tuning:
             return ([], whole, []) if site in tuning else (whole, [], [])
-        held, rest = _cut(len(patients), (VALIDATION_SHARE,), seed, site)
+        held, rest = cut(len(patients), (VALIDATION_SHARE,), seed, site)
         return [Part(rest, diagnoses)], [Part(held, diagnoses)], []
 
     return divide
@@ -143,7 +143,7 @@ def _cross_domain(
 
     def divide(site: str, patients: Patients) -> Parts:
         shares = (VALIDATION_SHARE, TEST_SHARE)
-        validation_rows, test_rows, rest = _cut(len(patients), shares, seed, site)
+        validation_rows, test_rows, rest = cut(len(patients), shares, seed, site)
         validation = [Part(validation_rows, tuning or train)]
         return [Part(rest, train)], validation, [Part(test_rows, list(test))]
 
@@ -153,8 +153,7 @@ def _cross_domain(
 def _personalised(
     dataset: Dataset, held_out: tuple[str, ...], seed: int
 ) -> Callable[[str, Patients], Parts]:
-    groups = sorted({g for p in dataset.patients.values() for g in np.unique(p.group).tolist()})
-    groups = [group for group in groups if "unknown" not in group]
+    groups = patient_groups(dataset)
     if len(groups) < 2:
         raise SettingsError(
             "the study divides its patients into fewer than two groups",
@@ -168,11 +167,17 @@ def _personalised(
     def divide(site: str, patients: Patients) -> Parts:
         own = held_out or (groups[(order[site] + seed) % len(groups)],)
         rows = np.flatnonzero(~np.isin(patients.group, own))
-        held, rest = (rows[part] for part in _cut(len(rows), (VALIDATION_SHARE,), seed, site))
+        held, rest = (rows[part] for part in cut(len(rows), (VALIDATION_SHARE,), seed, site))
         test = [Part(np.flatnonzero(patients.group == g), diagnoses, g) for g in own]
         return [Part(rest, diagnoses)], [Part(held, diagnoses)], test
 
     return divide
+
+
+def patient_groups(dataset: Dataset) -> list[str]:
+    """Return the names of the patient groups that are known, in order."""
+    groups = {g for p in dataset.patients.values() for g in np.unique(p.group).tolist()}
+    return sorted(group for group in groups if "unknown" not in group)
 
 
 _Division = Callable[[Dataset, tuple[str, ...], int], Callable[[str, Patients], Parts]]
@@ -184,13 +189,13 @@ _DIVISIONS: Mapping[Scenario, _Division] = {
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 
 
-def _cut(n: int, shares: tuple[float, ...], seed: int, site: str) -> list[Rows]:
+def cut(n: int, shares: tuple[float, ...], seed: int, site: str) -> list[Rows]:
     """Return n row numbers in random parts of the given shares, and the rest as the last part."""
     order = generator(seed, "split", site).permutation(n)
     return [np.sort(part) for part in np.split(order, np.cumsum([round(s * n) for s in shares]))]
 
 
-def _tasks(dataset: Dataset, patients: Patients, part: Part) -> list[Task]:
+def training_tasks(dataset: Dataset, patients: Patients, part: Part) -> list[Task]:
     """Return the part's meta-training tasks."""
     return tasks_of(
         patients,
@@ -201,7 +206,8 @@ def _tasks(dataset: Dataset, patients: Patients, part: Part) -> list[Task]:
     )
 
 
-def _held_out(dataset: Dataset, patients: Patients, parts: Sequence[Part]) -> list[HeldOut]:
+def held_out_tasks(dataset: Dataset, patients: Patients, parts: Sequence[Part]) -> list[HeldOut]:
+    """Return the tasks of parts that do not train; each has a patient of each class at least."""
     columns = {rule.name: i for i, rule in enumerate(dataset.study.tasks)}
     known = dataset.probabilities[patients.site] if dataset.probabilities is not None else None
     return [

@@ -7,22 +7,24 @@
 All draw the same episodes from the same keys and keep the same files in the run folder.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
+from common.episodes import Site, Task
 from common.errors import NonFiniteError
 from common.files import write_atomically
-from common.learner import Arithmetic, make_learner
-from common.parameters import Params, all_finite
+from common.learner import Arithmetic, Learner, make_learner
+from common.parameters import Params, all_finite, unflatten
+from common.randomness import derived_key
 from common.sources import RunSettings
 from common.study import Study, study_toml
 from server.rounds import Ask
 from server.run import RunOptions, run_study
-from server.state import INITIALIZATION_FILE, STATE_FILE, load_initialization
+from server.state import INITIALIZATION_FILE, STATE_FILE, ServerState, load_initialization
 from simulation.source import virtual_sites
 from simulation.vectorized import Fleet, asking
 from simulation.workers import default_workers
@@ -87,13 +89,7 @@ def train(
     run = engine if callable(engine) else _runner(engine)
     run(training)
     learned = load_initialization(folder / INITIALIZATION_FILE, make_learner(study, seed=0))
-    if not all_finite(learned):
-        raise NonFiniteError(
-            "the initialization is NaN or infinite",
-            where=study.algorithm.name,
-            remedy="lower meta_lr or inner_lr",
-        )
-    return learned
+    return _finite(learned, study)
 
 
 def _runner(engine: EngineSettings) -> Callable[[Training], None]:
@@ -112,19 +108,54 @@ def run_vectorized(training: Training, engine: EngineSettings) -> None:
     """Run all rounds that are left on the vectorized engine."""
     study, settings = training.study, training.settings
     learner = make_learner(study, seed=int(settings["seed"]), arithmetic=engine.arithmetic)
-    sites = virtual_sites(settings)
-    weight_of = {site.name: site.weight for site in study.sites}
-    weights = np.array([weight_of[site.name] for site in sites])
-    fleet = Fleet(learner, sites, weights, study.server.max_update_norm)
     options = RunOptions(
         folder=training.folder,
         resume=(training.folder / STATE_FILE).exists(),
         keep_every=training.keep_every,
         seed=int(settings["seed"]),
     )
-    with asking(fleet, engine.workers or default_workers(), training.on_round) as ask:
+    workers = engine.workers or default_workers()
+    _run(study, learner, virtual_sites(settings), options, workers, training.on_round)
+
+
+def train_in_memory(
+    study: Study, tasks: Mapping[str, Sequence[Task]], seed: int
+) -> tuple[Learner, Params]:
+    """Return the study's learner and what the sites' tasks taught it; in one process, no files.
+
+    Raises:
+        QuorumNotReached, NonFiniteError: as `train`.
+    """
+    learner = make_learner(study, seed=seed)
+    sites = [Site(name, derived_key(seed, "site", name), own) for name, own in tasks.items()]
+    state = _run(study, learner, sites, RunOptions(folder=None, seed=seed), workers=1)
+    return learner, _finite(unflatten(state.meta, learner.initial), study)
+
+
+def _run(
+    study: Study,
+    learner: Learner,
+    sites: Sequence[Site],
+    options: RunOptions,
+    workers: int,
+    on_round: OnRound = lambda round_index: None,
+) -> ServerState:
+    weight_of = {site.name: site.weight for site in study.sites}
+    weights = np.array([weight_of[site.name] for site in sites])
+    fleet = Fleet(learner, sites, weights, study.server.max_update_norm)
+    with asking(fleet, workers, on_round) as ask:
 
         def assemble() -> tuple[Sequence[str], Ask]:
             return list(weight_of), ask
 
-        run_study(study, learner, assemble, options)
+        return run_study(study, learner, assemble, options)
+
+
+def _finite(learned: Params, study: Study) -> Params:
+    if not all_finite(learned):
+        raise NonFiniteError(
+            "the initialization is NaN or infinite",
+            where=study.algorithm.name,
+            remedy="lower meta_lr or inner_lr",
+        )
+    return learned

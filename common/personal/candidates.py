@@ -1,7 +1,7 @@
 """Candidates: the ways from a start, or from none, and k labelled patients to predictions.
 
-    zero       theta as it is (k = 0 only: with patients, `intercept` contains it)
-    intercept  theta, and an intercept b ~ N(0, 1)
+    zero       theta as it is
+    intercept  theta, and an intercept
     head       the last layer moves from theta
     full       all layers move from theta, to first order (common/personal/starts.py)
     inputs     theta, and a linear function of the inputs
@@ -9,9 +9,9 @@
     local      no start: logistic regression on the k patients
     prevalence no start, and nothing but the prevalence of the k patients
 
-head, full, inputs and local are fitted under a Gaussian prior of several strengths, the prior
-variance of a logit (of a coefficient for inputs and local); each has an intercept of its own, so
-none can fail on a support of one class. Every one says also what it predicts for each support
+intercept, head, full, inputs and local are fitted under a Gaussian prior of several strengths, the
+prior variance of a logit (of a coefficient for inputs and local); each has an intercept of its own,
+so none can fail on a support of one class. Every one says also what it predicts for each support
 patient from the others.
 """
 
@@ -27,6 +27,7 @@ from common.personal.starts import Start, View, full_gram, head_gram, input_gram
 from common.personal.tunable import Tunable
 
 HEAD, FULL, INPUTS, LOCAL = (3.0,), (1.0, 4.0, 16.0), (0.1, 0.3), (0.03, 0.1, 0.3, 1.0)
+INTERCEPTS = (0.1, 1.0)
 MULTIPLES = (1, 3)
 """`steps` takes so many times the study's own inner steps."""
 INTERCEPT, FREE_INTERCEPT = 1.0, 4.0
@@ -110,8 +111,15 @@ def _from_start(start: Start, x: Tensor, y: Tensor, others: Tensor) -> Iterator[
         scaled = gram.scaled(torch.full_like(x[:, 0, 0], strength)).with_intercept(INTERCEPT)
         return posterior(scaled, support.logit, other.logit, y)
 
+    yield (
+        Candidate(start.name, "zero"),
+        Posterior(other.logit.expand(len(x), -1), support.logit, torch.ones(len(x), len(others))),
+    )
     inputs = input_gram(x, others)
-    yield Candidate(start.name, "intercept"), fitted(inputs, 0.0)
+    for variance in INTERCEPTS:
+        only = inputs.scaled(torch.zeros_like(x[:, 0, 0])).with_intercept(variance)
+        fit = posterior(only, support.logit, other.logit, y)
+        yield Candidate(start.name, "intercept", variance), fit
     for family, gram, strengths in (
         ("head", relative(head_gram(support, other)), HEAD),
         ("full", relative(full_gram(support, other)), FULL),
@@ -119,16 +127,16 @@ def _from_start(start: Start, x: Tensor, y: Tensor, others: Tensor) -> Iterator[
     ):
         for strength in strengths:
             yield Candidate(start.name, family, strength), fitted(gram, strength)
-    yield from _by_steps(start, x, y, others)
+    yield from _by_steps(start, support.logit, x, y, others)
 
 
-def _by_steps(start: Start, x: Tensor, y: Tensor, others: Tensor) -> Iterator[_Found]:
+def _by_steps(start: Start, zero: Tensor, x: Tensor, y: Tensor, others: Tensor) -> Iterator[_Found]:
     own = max(start.learner.settings.inner_steps, 1)
     numbers = [own * multiple for multiple in MULTIPLES]
     tunable = Tunable(start.learner, start.meta, scales=(1.0,), steps=tuple(numbers))
     # Compiled code takes these types and no others.
     x, y, others = x.float(), y.long(), others.float()
-    made, left_out = tunable.path(x, y, others), _steps_left_out(tunable, x, y)
+    made, left_out = tunable.path(x, y, others), _steps_left_out(tunable, zero, x, y)
     for number in numbers:
         logits = _logits(made[1.0, number])
         yield (
@@ -137,10 +145,13 @@ def _by_steps(start: Start, x: Tensor, y: Tensor, others: Tensor) -> Iterator[_F
         )
 
 
-def _steps_left_out(tunable: Tunable, x: Tensor, y: Tensor) -> dict[int, Tensor]:
-    """Return each support patient's logit [D, k] after steps on the other folds' patients."""
+def _steps_left_out(tunable: Tunable, zero: Tensor, x: Tensor, y: Tensor) -> dict[int, Tensor]:
+    """Return each support patient's logit [D, k] after steps on the other folds' patients.
+
+    zero [D, k]: without a step, which is what there is for the only patient of a support.
+    """
     draws, k = y.shape
-    found = {steps: torch.zeros(draws, k) for steps in tunable.steps}
+    found = {steps: zero.float().clone() for steps in tunable.steps}
     fold = torch.arange(k) % min(k, FOLDS)
     for number in range(min(k, FOLDS) if k > 1 else 0):
         held, rest = torch.where(fold == number)[0], torch.where(fold != number)[0]

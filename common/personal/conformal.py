@@ -75,11 +75,16 @@ def thresholds(reference: Reference, own_p: Floats, own_y: Floats, coverage: flo
 
 
 def _quantile(federation: Floats, own: Floats, coverage: float) -> float:
-    """Return the quantile of the federation's scores, the hospital's own, and one without bound."""
+    """Return the quantile of the federation's scores, the hospital's own, and one without bound.
+
+    The unbounded score, the new patient's own, makes up for having few scores of the hospital. It
+    counts as much of one patient as these have of the say: the federation has scores enough.
+    """
     values = np.concatenate([federation, own])
     weights = np.concatenate([np.full(len(GRID), TRUST / len(GRID)), np.ones(len(own))])
     order = values.argsort()
-    share = weights[order].cumsum() / (weights.sum() + 1)
+    unbounded = len(own) / (TRUST + len(own))
+    share = weights[order].cumsum() / (weights.sum() + unbounded)
     reached = np.flatnonzero(share >= coverage)
     return float(values[order][reached[0]]) if len(reached) else 1.0
 

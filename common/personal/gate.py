@@ -27,8 +27,9 @@ from common.personal.candidates import Panel
 from common.randomness import generator
 
 STEPS, RATE = 120, 0.1
-RIDGE, SMOOTH, CALM = 0.01, 0.01, 0.01
-"""Penalties: of weights unlike the prior's, of weights unlike the next k's, of s and b not 1, 0."""
+RIDGE, SMOOTH, CALM = 0.1, 0.1, 0.2
+"""Penalties, of which each task bears its share: of weights unlike the prior's, of weights unlike
+the next k's, of s and b that are not 1 and 0."""
 PAIRS = 300
 INTERCEPT_SDS = (0.0, 0.3, 0.6, 1.0, 2.0)
 _OWN_EVIDENCE = -3.0  # the power's logarithm at the start
@@ -63,7 +64,10 @@ class Gate:
 
 
 class Judged(NamedTuple):
-    """A validation task at one k: all predictions, and labels of support [D, k] and others [n]."""
+    """A validation task at one k: all predictions, and labels of support [D, k] and others [n].
+
+    The others hold both classes: the order of patients is learned from pairs.
+    """
 
     panel: Panel
     support_y: Tensor
@@ -73,7 +77,8 @@ class Judged(NamedTuple):
 class Mixed(NamedTuple):
     """The gate's logits [D, n], and those of each support patient from the others [D, k].
 
-    weights [C, D]: how the candidates of the panel were mixed.
+    weights [C, D]: how the candidates of the panel were mixed; the evidence of all support
+    patients is in them, for left_out too.
     """
 
     logits: Tensor
@@ -85,7 +90,7 @@ def mix(at: Scale, panel: Panel, support_y: Tensor) -> Mixed:
     """Return the gate's predictions; candidates that it does not know, or that are NaN, get none.
 
     Raises:
-        ValueError: no candidate of the panel is known to the gate.
+        ValueError: no candidate of the panel is known to the gate, or none that is, is finite.
     """
     known = [c.name in at.log_weights for c in panel.candidates]
     if not any(known):
@@ -93,12 +98,14 @@ def mix(at: Scale, panel: Panel, support_y: Tensor) -> Mixed:
     logs = torch.tensor([at.log_weights.get(c.name, 0.0) for c in panel.candidates])
     sound = torch.isfinite(panel.logits).all(-1) & torch.isfinite(panel.left_out).all(-1)  # [C, D]
     usable = sound & torch.tensor(known)[:, None]
+    if not bool(usable.any(0).all()):
+        raise ValueError("no candidate that the gate knows is finite")
     own = evidence(panel.left_out, support_y)
     weights = _weights(logs, at.own_evidence, own, usable)
     logits = at.scale * pooled(weights, panel.logits) + at.bias
     left_out = at.scale * pooled(weights, panel.left_out) + at.bias
     shift = _intercept(left_out, support_y, at.intercept_sd)
-    return Mixed(logits + shift, left_out + shift, weights)
+    return Mixed(logits + shift[:, :1], left_out + shift[:, 1:], weights)
 
 
 def evidence(left_out: Tensor, support_y: Tensor) -> Tensor:
@@ -135,14 +142,19 @@ def _weights(logs: Tensor, power: Tensor | float, own: Tensor, usable: Tensor) -
 
 
 def _intercept(left_out: Tensor, y: Tensor, sd: float) -> Tensor:
-    """Return the most likely intercepts [D, 1] under N(0, sd^2); 0 without patients."""
-    shift = torch.zeros(len(left_out), 1)
-    if not sd or not left_out.shape[1]:
+    """Return the most likely intercepts under N(0, sd^2), 0 without patients: [D, 1 + k].
+
+    The first is that of all support patients, the others each that of all but one.
+    """
+    k = left_out.shape[1]
+    counts = torch.cat([torch.ones(1, k), 1 - torch.eye(k)])
+    shift = torch.zeros(len(left_out), 1 + k)
+    if not sd or not k:
         return shift
     for _ in range(10):
-        p = (left_out + shift).sigmoid()
-        gradient = (y - p).sum(1, keepdim=True) - shift / sd**2
-        curvature = (p * (1 - p)).sum(1, keepdim=True) + 1 / sd**2
+        p = (left_out[:, None] + shift[..., None]).sigmoid()  # [D, 1 + k, k]
+        gradient = (counts * (y[:, None] - p)).sum(-1) - shift / sd**2
+        curvature = (counts * p * (1 - p)).sum(-1) + 1 / sd**2
         shift = shift + (gradient / curvature).clamp(-2, 2)
     return shift
 
@@ -179,13 +191,13 @@ def _learn(judged: Mapping[int, Sequence[Judged]], seed: int) -> dict[int, Scale
     names = list(dict.fromkeys(c.name for ts in judged.values() for t in ts for c in t.panel[0]))
     rng = generator(seed, "gate")
     prepared = [[_prepare(task, names, rng) for task in tasks] for tasks in judged.values()]
-    ks, prior = list(judged), _prior(names)
+    ks, prior, most = list(judged), _prior(names), max(map(len, prepared))
     moved = torch.zeros(len(ks), len(names), requires_grad=True)
     power = torch.full((len(ks),), _OWN_EVIDENCE, requires_grad=True)
     scale, bias = (torch.zeros(len(ks), requires_grad=True) for _ in range(2))
     optimizer = torch.optim.Adam([moved, power, scale, bias], lr=RATE)
     for _ in range(STEPS):
-        loss = _penalty(moved, scale, bias)
+        loss = _penalty(moved, scale, bias) / most
         for i, tasks in enumerate(prepared):
             at = prior + moved[i], power[i].exp(), scale[i].exp(), bias[i]
             loss = loss + torch.stack([_loss(task, *at) for task in tasks]).mean()
@@ -238,7 +250,7 @@ def _loss(task: _Prepared, logs: Tensor, power: Tensor, scale: Tensor, bias: Ten
 
 
 def _penalty(moved: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    """Return the penalties summed over k: the fewer the tasks, the more they count."""
+    """Return the penalties, summed over k."""
     found = RIDGE * moved.square().mean(1).sum() + CALM * (scale.square() + bias.square()).sum()
     for part in (moved, scale[:, None], bias[:, None]):
         found = found + SMOOTH * part.diff(dim=0).square().mean(1).sum()

@@ -6,20 +6,21 @@ starts/NAME/initialization.safetensors
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from common.errors import RunFolderError
+from common.errors import RunFolderError, SettingsError
 from common.files import write_atomically
 from common.learner import Learner, make_learner
 from common.parameters import Params, all_finite
-from common.personal.conformal import Reference
+from common.personal.conformal import GRID, Floats, Reference
 from common.personal.gate import Gate, Scale
 from common.personal.starts import Start
 from common.study import Study, read_study, study_toml
@@ -76,7 +77,7 @@ def write_portfolio(folder: Path, portfolio: Portfolio) -> None:
         listed.append({"name": start.name, "task": start.task, "folder": own.name})
     rules = {kind: _rule_json(rule) for kind, rule in portfolio.rules.items()}
     whole = {"schema": 1, "origin": portfolio.origin, "starts": listed, "rules": rules}
-    write_atomically(folder / FILE, json.dumps(whole, indent=1).encode())
+    write_atomically(folder / FILE, json.dumps(whole, indent=1, allow_nan=False).encode())
 
 
 def read_portfolio(folder: Path) -> Portfolio:
@@ -84,29 +85,47 @@ def read_portfolio(folder: Path) -> Portfolio:
 
     Raises:
         RunFolderError: the folder is incomplete or damaged.
+        SettingsError: a start's algorithm is not installed here.
     """
     path = folder / FILE
     try:
         whole = json.loads(path.read_text(encoding="utf-8"))
-        if whole["schema"] != 1:
+        if whole["schema"] != 1 or not set(whole["rules"]) <= set(get_args(Kind)):
             raise ValueError("unknown schema")
         rules = {kind: _rule(given) for kind, given in whole["rules"].items()}
         listed = [
-            (s["name"], s["task"], folder / "starts" / Path(s["folder"]).name)
+            (str(s["name"]), str(s["task"]), folder / "starts" / _plain(s["folder"]))
             for s in whole["starts"]
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunFolderError(
-            "this is no model folder, or it is damaged",
-            where=str(path),
-            remedy="name the folder `model` that wardround compare wrote",
-        ) from error
-    studies = [read_study(own / "study.toml") for *_, own in listed]
+        origin = str(whole["origin"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _damaged(path, "name the folder `model` that wardround compare wrote") from error
+    studies = [_study(own / "study.toml") for *_, own in listed]
     starts = [
         _start(name, task, study, own)
         for (name, task, own), study in zip(listed, studies, strict=True)
     ]
-    return Portfolio(starts, studies, rules, str(whole["origin"]))
+    return Portfolio(starts, studies, rules, origin)
+
+
+def _damaged(path: Path, remedy: str) -> RunFolderError:
+    return RunFolderError(
+        "this is no model folder, or it is damaged", where=str(path), remedy=remedy
+    )
+
+
+def _plain(name: str) -> str:
+    """Return the name of a folder, which must lead nowhere else."""
+    if name in ("", "..") or Path(name).name != name:
+        raise ValueError("no plain name")
+    return name
+
+
+def _study(path: Path) -> Study:
+    try:
+        return read_study(path)
+    except SettingsError as error:
+        raise _damaged(path, "copy the folder again") from error
 
 
 def _start(name: str, task: str, study: Study, own: Path) -> Start:
@@ -146,11 +165,29 @@ def _rule_json(rule: Rule) -> dict[str, Any]:
 
 
 def _rule(given: Mapping[str, Any]) -> Rule:
-    at = {int(k): Scale(**scale) for k, scale in given["at"].items()}
+    at = {int(k): _scale(**scale) for k, scale in given["at"].items()}
     references = {
         int(k): Reference(
-            (np.array(one["scores"][0]), np.array(one["scores"][1])), float(one["familiar"])
+            (_quantiles(one["scores"][0]), _quantiles(one["scores"][1])), _number(one["familiar"])
         )
         for k, one in given["references"].items()
     }
     return Rule(Gate(at, int(given["tasks"])), references)
+
+
+def _scale(log_weights: Mapping[str, float], **others: float) -> Scale:
+    logs = {name: _number(value) for name, value in log_weights.items()}
+    return Scale(logs, **{name: _number(value) for name, value in others.items()})
+
+
+def _quantiles(given: Sequence[float]) -> Floats:
+    found = np.array([_number(value) for value in given])
+    if found.shape != GRID.shape:
+        raise ValueError("not as many quantiles as there should be")
+    return found
+
+
+def _number(given: float) -> float:
+    if not math.isfinite(given):
+        raise ValueError("not a finite number")
+    return float(given)

@@ -101,10 +101,11 @@ def _part(
 
 def _process(candidate: Candidate, seen: _Seen, y: Tensor) -> "_Process":
     cross, variance, offset = _covariances(candidate, seen)
-    factor = candidate.strength
+    factor, intercept = candidate.strength, INTERCEPT if candidate.start else FREE_INTERCEPT
     if candidate.family in ("head", "full"):
         factor = factor / float(variance.mean().clamp_min(1e-12))
-    intercept = INTERCEPT if candidate.start else FREE_INTERCEPT
+    elif candidate.family in ("zero", "intercept"):
+        factor, intercept = 0.0, candidate.strength
     return _Process(cross * factor + intercept, offset, y, factor=factor, intercept=intercept)
 
 

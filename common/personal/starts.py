@@ -38,8 +38,8 @@ class View:
     """What a start makes of patients x [..., inputs]: their logit, and its gradients by layer."""
 
     def __init__(self, start: Start, x: Tensor) -> None:
-        self.reference = is_reference(start.meta)
         theta = {name: p.to(x.dtype) for name, p in theta_of(start.meta).items()}
+        self.reference = is_reference(theta)
         if self.reference:
             self._reference(theta, x)
         else:

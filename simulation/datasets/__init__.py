@@ -13,6 +13,7 @@ _OWN_SITES: dict[str, Callable[[Path | None], Dataset]] = {
 }
 _GENERATED: dict[str, synthetic.SyntheticSettings] = {
     "synthetic": synthetic.SyntheticSettings(),
+    "synthetic-middle": synthetic.SyntheticSettings(tau=1.0),
     "synthetic-diverse": synthetic.SyntheticSettings(tau=2.0),
     "synthetic-control": synthetic.SyntheticSettings(shared=0.0),
 }

@@ -1,49 +1,64 @@
-"""Starts that nobody trained, and supports of them."""
+"""Small starts over the wards' study: six inputs, eight hidden units."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-import torch
-from torch import Tensor
+from torch import nn
+from torch.func import functional_call
 
 from common.learner import make_learner
+from common.models import initialize, weighted_loss
+from common.personal import tunable
 from common.personal.starts import Start
-from common.study import make_study
+from common.study import Study
 
-INPUTS = 6  # of the features below
-
-
-def _make_start(name: str, seed: int, *, algorithm: str = "maml", task: str = "") -> Start:
-    study = make_study(
-        {
-            "name": "few",
-            "features": [{"name": f"m{i}"} for i in range(INPUTS // 2)],
-            "tasks": [{"name": "gout", "column": "gout"}],
-            "model": {"hidden": 7},
-            "algorithm": {"name": algorithm, "inner_steps": 2},
-        },
-        where="test",
-    )
-    learner = make_learner(study, seed=seed)
-    return Start(name, learner, learner.initial, task)
+MakeStart = Callable[..., Start]
+INPUTS = 6
 
 
 @pytest.fixture
-def starts() -> Sequence[Start]:
-    return _make_start("maml", 1), _make_start("fedavg", 2)
+def make_start(ward_study: Study, monkeypatch: pytest.MonkeyPatch) -> MakeStart:
+    """Return a start by name, with theta drawn from `seed`; `build`: another network than ours.
+
+    Steps are taken one by one: test_tunable.py proves the compiled ones equal, and compiling takes
+    longer than all that is tested here.
+    """
+    monkeypatch.setattr(tunable, "COMPILED", False)
+
+    def make(
+        name: str = "maml",
+        *,
+        seed: int = 0,
+        task: str = "",
+        build: Callable[[], nn.Module] | None = None,
+    ) -> Start:
+        learner = make_learner(ward_study, seed=seed)
+        if build is None:
+            return Start(name, learner, learner.initial, task)
+        model, theta = initialize(build, seed)
+        other = replace(
+            learner,
+            loss=weighted_loss(model),
+            logits=lambda params, x: functional_call(model, params, (x,)),
+            initial=theta,
+        )
+        return Start(name, other, theta, task)
+
+    return make
 
 
 @pytest.fixture
-def support() -> Callable[..., tuple[Tensor, Tensor]]:
-    def draw(k: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-        rng = torch.Generator().manual_seed(seed)
-        x = torch.randn(k, INPUTS, generator=rng, dtype=torch.float64)
-        y = (x[:, 0] + 0.5 * torch.randn(k, generator=rng) > 0).double()
-        return x, y
+def deep() -> Callable[[], nn.Module]:
+    """Two hidden layers; the head's name is not the last in alphabetical order."""
 
-    return draw
+    class Deep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.trunk = nn.Sequential(nn.Linear(INPUTS, 5), nn.Tanh(), nn.Linear(5, 4), nn.Tanh())
+            self.head = nn.Linear(4, 2)
 
+        def forward(self, x: object) -> object:
+            return self.head(self.trunk(x))
 
-@pytest.fixture
-def make_start() -> Callable[..., Start]:
-    return _make_start
+    return Deep

@@ -4,12 +4,52 @@ import pytest
 import torch
 from torch import Tensor
 
+from common.learner import make_learner
+from common.personal import tunable
 from common.personal.candidates import panel
 from common.personal.gate import Scale, mix
 from common.personal.predictor import Predictor
 from common.personal.starts import Start
+from common.study import make_study
 
 Draw = Callable[..., tuple[Tensor, Tensor]]
+INPUTS = 6  # of the features below
+
+
+@pytest.fixture(autouse=True)
+def not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tunable, "COMPILED", False)
+
+
+def any_start(name: str, seed: int, *, algorithm: str = "maml") -> Start:
+    study = make_study(
+        {
+            "name": "few",
+            "features": [{"name": f"m{i}"} for i in range(INPUTS // 2)],
+            "tasks": [{"name": "gout", "column": "gout"}],
+            "model": {"hidden": 7},
+            "algorithm": {"name": algorithm, "inner_steps": 2},
+        },
+        where="test",
+    )
+    learner = make_learner(study, seed=seed)
+    return Start(name, learner, learner.initial)
+
+
+@pytest.fixture
+def starts() -> Sequence[Start]:
+    return any_start("maml", 1), any_start("fedavg", 2)
+
+
+@pytest.fixture
+def support() -> Draw:
+    def draw(k: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+        rng = torch.Generator().manual_seed(seed)
+        x = torch.randn(k, INPUTS, generator=rng, dtype=torch.float64)
+        y = (x[:, 0] + 0.5 * torch.randn(k, generator=rng) > 0).double()
+        return x, y
+
+    return draw
 
 
 def fit(
@@ -28,7 +68,7 @@ def fit(
     return predictor, mixed.logits[0].sigmoid(), made.unlikeness[0]
 
 
-FAMILIES = ("prevalence", "local/0.3", "maml/intercept", "fedavg/head", "maml/full/4")
+FAMILIES = ("prevalence", "local/0.3", "maml/zero", "intercept/0.1", "fedavg/head", "maml/full/4")
 
 
 @pytest.mark.parametrize("only", ["", *FAMILIES, "fedavg/inputs/0.1", "maml/steps/2", "steps/6"])
@@ -43,10 +83,8 @@ def test_the_module_predicts_what_panel_and_gate_do(
 
 
 @pytest.mark.parametrize("algorithm", ["meta-sgd", "anil"])
-def test_starts_with_rates_of_their_own_are_no_exception(
-    algorithm: str, make_start: Callable[..., Start], support: Draw
-) -> None:
-    starts = [make_start("own", 3, algorithm=algorithm)]
+def test_starts_with_rates_of_their_own_are_no_exception(algorithm: str, support: Draw) -> None:
+    starts = [any_start("own", 3, algorithm=algorithm)]
     (x, y), others = support(9), support(20, seed=5)[0]
     predictor, expected, _ = fit(starts, x, y, others)
     torch.testing.assert_close(predictor(others).float(), expected, atol=3e-6, rtol=0)
