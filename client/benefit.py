@@ -5,25 +5,16 @@ judge. The interval of a difference leaves out each patient in turn, from suppor
 (common/intervals.py): draws reuse patients, so their own spread would promise too much.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from client.benefit_words import OTHERS, sentence
-from client.evidence import (
-    ADAPTED,
-    INTERCEPT,
-    INTERCEPT_FAMILY,
-    LOCAL,
-    ZERO,
-    ZERO_FAMILY,
-    family_mean,
-)
+from client.evidence import ADAPTED, LOCAL, simpler
 from client.own import Own, choose_study, find_task, read_labelled
 from common.errors import SettingsError, TableError
 from common.intervals import Interval, jackknife_interval
@@ -161,10 +152,7 @@ def predicted(portfolio: Portfolio, task: str, own: Own, drawn: Draws) -> dict[s
     x, y = everyone[drawn.support], labels[drawn.support]
     made = panel(starts, x, y, everyone)
     mixed = mix(rule.gate.for_patients(x.shape[1]), made, y.float())
-    zero = family_mean(made, made.logits, ZERO_FAMILY)
-    intercept = family_mean(made, made.logits, INTERCEPT_FAMILY)
-    logits: Mapping[str, Tensor] = {ADAPTED: mixed.logits, ZERO: zero, INTERCEPT: intercept}
-    ways = {name: logit.double().sigmoid().numpy() for name, logit in logits.items()}
+    ways = simpler(made, made.logits) | {ADAPTED: mixed.logits.double().sigmoid().numpy()}
     return ways | {LOCAL: local_logistic(x, y, everyone)}
 
 

@@ -21,7 +21,8 @@ from common.personal.logistic import local_logistic
 Floats = NDArray[np.float64]
 ADAPTED, ZERO, INTERCEPT = "adapted", "zero-shot", "zero-shot + intercept"
 LOCAL, PREVALENCE = "local-only", "prevalence-only"
-ZERO_FAMILY, INTERCEPT_FAMILY = ("zero", 0.0), ("intercept", 1.0)
+FAMILIES = {ZERO: ("zero", 0.0), INTERCEPT: ("intercept", 1.0), PREVALENCE: ("prevalence", 0.0)}
+"""The simpler ways that are candidates, or means of them over the starts."""
 WAYS = (ADAPTED, ZERO, INTERCEPT, LOCAL, PREVALENCE)
 FEW = 5
 """Below so many patients no interval is given."""
@@ -75,8 +76,8 @@ def weigh(personal: Personal, fitted: Fit) -> Evidence:
     y = personal.y.numpy().astype(np.int64)
     ways = left_out(personal, fitted)
     losses = {name: log_losses(y, p) for name, p in ways.items()}
-    simpler = {name: float(loss.mean()) for name, loss in losses.items() if name != ADAPTED}
-    best = min(simpler, key=lambda name: simpler[name])
+    means = {name: float(loss.mean()) for name, loss in losses.items() if name != ADAPTED}
+    best = min(means, key=lambda name: means[name])
     return Evidence(
         scores={name: _score(y, p, ranks=name != PREVALENCE) for name, p in ways.items()},
         candidates=_rows(personal, fitted),
@@ -91,20 +92,19 @@ def weigh(personal: Personal, fitted: Fit) -> Evidence:
 def left_out(personal: Personal, fitted: Fit) -> dict[str, Floats]:
     """Return the probabilities [k] of each way, for each patient from the others."""
     x, made = personal.x.double(), fitted.panel
-    logits = {
-        ADAPTED: fitted.mixed.left_out[0],
-        ZERO: family_mean(made, made.left_out, ZERO_FAMILY)[0],
-        INTERCEPT: family_mean(made, made.left_out, INTERCEPT_FAMILY)[0],
-        PREVALENCE: family_mean(made, made.left_out, ("prevalence", 0.0))[0],
-    }
-    ways = {name: logit.double().sigmoid().numpy() for name, logit in logits.items()}
+    ways = {name: p[0] for name, p in simpler(made, made.left_out).items()}
+    ways[ADAPTED] = fitted.mixed.left_out[0].double().sigmoid().numpy()
     ways[LOCAL] = _local(x, personal.y.long())
     return {name: ways[name] for name in WAYS}
 
 
-def family_mean(made: Panel, logits: Tensor, family: tuple[str, float]) -> Tensor:
-    """Return the mean over starts [D, m] of the logits [C, D, m] of one family and strength."""
-    return logits[[(c.family, c.strength) == family for c in made.candidates]].mean(0)
+def simpler(made: Panel, logits: Tensor) -> dict[str, Floats]:
+    """Return the probabilities [D, m] of the simpler ways, by the candidates' logits [C, D, m]."""
+    kinds = [(c.family, c.strength) for c in made.candidates]
+    return {
+        name: logits[[kind == family for kind in kinds]].mean(0).double().sigmoid().numpy()
+        for name, family in FAMILIES.items()
+    }
 
 
 def _local(x: Tensor, y: Tensor) -> Floats:

@@ -7,7 +7,7 @@ import pytest
 
 from client.benefit import JUDGES, PER_CLASS, Judged, benefit, difference_interval, draw, possible
 from client.benefit_words import OTHERS, sentence
-from client.evidence import ADAPTED, INTERCEPT, LOCAL, ZERO
+from client.evidence import ADAPTED
 from common.errors import SettingsError, TableError
 from common.metrics import areas, log_losses
 from common.randomness import generator
@@ -99,13 +99,12 @@ class FakeJudged(Judged):
         self.without = np.where(judging, (total - each) / (n - 1), np.nan)
 
 
-def row(**gaps: tuple[float, float]) -> dict[str, Any]:
-    given = dict(zip(OTHERS, (gaps["local"], gaps["zero"], gaps["intercept"]), strict=True))
+def row(*gaps: tuple[float, float]) -> dict[str, Any]:
     return {
         "k": 10,
         "differences": {
             other: {"log-loss": {"mean": sum(ends) / 2, "low": ends[0], "high": ends[1]}}
-            for other, ends in given.items()
+            for other, ends in zip(OTHERS, gaps, strict=True)
         },
     }
 
@@ -114,28 +113,32 @@ BETTER, WORSE, UNCLEAR = (-0.3, -0.1), (0.1, 0.3), (-0.1, 0.1)
 
 
 @pytest.mark.parametrize(
-    ("local", "zero", "intercept", "words"),
+    ("gaps", "words"),
     [
-        (BETTER, BETTER, BETTER, "adapt; clearly better than going alone"),
-        (WORSE, BETTER, BETTER, "go alone; adapting is clearly worse than local-only"),
-        (BETTER, WORSE, UNCLEAR, "use the shared model as it is"),
-        (BETTER, BETTER, WORSE, "use the shared model, corrected for prevalence only"),
-        (BETTER, BETTER, UNCLEAR, "do not go alone"),
-        (UNCLEAR, BETTER, BETTER, "not clearly better than going alone"),
-        (UNCLEAR, UNCLEAR, UNCLEAR, "nothing clear"),
+        ((BETTER, BETTER, BETTER, BETTER), "adapt; clearly better than going alone"),
+        ((WORSE, BETTER, BETTER, BETTER), "go alone; adapting is clearly worse than local-only"),
+        ((BETTER, WORSE, UNCLEAR, BETTER), "use the shared model as it is"),
+        ((BETTER, BETTER, WORSE, BETTER), "use the shared model, corrected for prevalence only"),
+        ((BETTER, BETTER, BETTER, WORSE), "use no model"),
+        ((WORSE, (0.2, 0.6), BETTER, BETTER), "use the shared model as it is"),
+        (
+            (BETTER, BETTER, BETTER, UNCLEAR),
+            "do not go alone; adapting is clearly better than local-only, zero-shot and zero-shot "
+            "+ intercept, not clearly than prevalence-only.",
+        ),
+        ((UNCLEAR, BETTER, BETTER, BETTER), "not clearly than local-only."),
+        ((UNCLEAR, UNCLEAR, UNCLEAR, UNCLEAR), "nothing clear"),
     ],
 )
-def test_the_sentence_says_what_to_do_also_when_it_is_nothing(
-    local: Any, zero: Any, intercept: Any, words: str
-) -> None:
-    assert words in sentence(row(local=local, zero=zero, intercept=intercept))
+def test_the_sentence_says_what_to_do_also_when_it_is_nothing(gaps: Any, words: str) -> None:
+    assert words in sentence(row(*gaps))
 
 
 def test_the_whole_command_compares_all_ways_at_every_k(model: Path, table: Table) -> None:
     found = benefit(model, table(60), "gout", None, draws=20)
     assert [r["k"] for r in found["rows"]] == [5, 10, 20]
     for r in found["rows"]:
-        assert set(r["means"]) == {ADAPTED, LOCAL, ZERO, INTERCEPT}
+        assert set(r["means"]) == {ADAPTED, *OTHERS}
         for gaps in r["differences"].values():
             for gap in gaps.values():
                 assert gap["low"] <= gap["mean"] <= gap["high"]
