@@ -31,8 +31,8 @@ WAYS = {
 READING = {
     "left out": "Each patient is predicted by a model that was fitted to the others. With few "
     "patients this makes AUROC look somewhat too low, for every way that follows the prevalence: a "
-    "patient with the diagnosis, left out, lowers it. Of the adapted model the candidates are left out in turn, "
-    "but the weights between them have seen all of your patients: slightly too favourable.",
+    "patient with the diagnosis, left out, lowers it. The weights between "
+    "the candidates have seen all of your patients, which is slightly too favourable.",
     "AUROC": "The chance that a patient with the diagnosis gets a higher probability than one "
     "without; 0.5 is guessing. Its interval is Newcombe's (2006).",
     "Brier, log-loss": "Judge the probabilities themselves; lower is better. Their intervals are "
