@@ -20,6 +20,7 @@ from simulation.source import DEFAULTS, ENGINE_DEFAULTS
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
+PARTS = ("algorithm", "model", "episodes", "server", "evaluation")
 
 
 def not_scored(results: Results) -> Iterator[Html]:
@@ -98,28 +99,36 @@ def _times(sites: Mapping[str, int]) -> str:
 
 def origin(results: Results) -> Iterator[Html]:
     """Yield the command, the settings and the versions."""
-    study, settings = results["study"], results["settings"]
+    settings, usual = results["settings"], DEFAULTS | ENGINE_DEFAULTS
+    yield from made_again(results, command("simulate", given(settings, usual)))
+
+
+def made_again(results: Results, words: str, parts: Iterable[str] = PARTS) -> Iterator[Html]:
+    """Yield the command, and what else the results depend on: these parts of the study."""
+    study = results["study"]
     yield element("h2", "How to make this again")
-    yield element("pre", _command(settings))
-    parts = {
-        part: "; ".join(f"{k} = {v}" for k, v in study[part].items())
-        for part in ("algorithm", "model", "episodes", "server", "evaluation")
-    }
+    yield element("pre", words)
+    said = {part: "; ".join(f"{k} = {v}" for k, v in study[part].items()) for part in parts}
     features = [feature["name"] for feature in study["features"]]
     yield definitions(
         {"study id": study["id"], "data set": results["dataset"], "scenario": results["scenario"]}
-        | parts
+        | said
         | {"measurements": f"{len(features)}: {', '.join(features)}"}
         | {"versions": "; ".join(f"{k} {v}" for k, v in results["versions"].items())}
     )
 
 
-def _command(settings: Mapping[str, Any]) -> str:
-    """Return the command with the settings that were given, and the three that name the run."""
-    words, usual = ["wardround", "simulate"], DEFAULTS | ENGINE_DEFAULTS
+def given(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the options that differ from the usual, and the three that name the run."""
     for key, value in settings.items():
         if key in ("dataset", "scenario", "seed") or value != usual.get(key):
-            values = value.split(";") if key == "held-out" else [value]
-            for single in values:
-                words += [f"--{key}", shlex.quote(str(single).strip())]
+            for single in value.split(";") if key == "held-out" else [value]:
+                yield key, single
+
+
+def command(name: str, options: Iterable[tuple[str, Any]]) -> str:
+    """Return the command as a shell takes it."""
+    words = ["wardround", name]
+    for key, value in options:
+        words += [f"--{key}", shlex.quote(str(value).strip())]
     return " ".join(words)

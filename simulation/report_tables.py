@@ -7,8 +7,9 @@ from typing import Any
 from common.metrics import HIGHER_IS_BETTER, distance_from_ideal
 from common.pages import DASH, Html, count, element, joined, listed, number, table
 from simulation import report_style as style
+from simulation.drawing import REFERENCE
 from simulation.evaluation import TRUTH
-from simulation.figures import REFERENCE, complete_tasks, prevalence_alone
+from simulation.figures import complete_tasks, prevalence_alone
 from simulation.report_lists import MOST, in_results, named
 from simulation.verdict import LABELS, known, main_arm, overall, paired_rows, side
 
@@ -28,7 +29,7 @@ def means(results: Results) -> Iterator[Html]:
         title = f"{LABELS[metric]}: mean over {count(len(complete), 'task')}, 95 % interval"
         constant = {"mean": reference.get(metric), "low": None, "high": None}
         alone = {(REFERENCE, k): constant for _, k in rows if reference}
-        yield _grid(rows | alone, metric, main_arm(results), title)
+        yield grid(rows | alone, metric, main_arm(results), title)
     yield element(
         "p",
         f"Bold: the best arm of each column. Neither {REFERENCE} nor the truth, where it is known, "
@@ -60,7 +61,7 @@ def tasks(results: Results) -> Iterator[Html]:
     main = main_arm(results)
     yield element("h2", "Each held-out site and diagnosis")
     yield element("p", f"{DASH}: fewer patients can be labelled than k.", css="note")
-    rows = _by_task(results)
+    rows = by_task(results)
     for held in results["held_out"][:MOST]:
         about = (
             f"{count(held['patients'], 'patient')}, {held['positive']:,} positive "
@@ -69,7 +70,7 @@ def tasks(results: Results) -> Iterator[Html]:
             f"{held['can_be_labelled']:,} can be labelled."
         )
         grids = (
-            _grid(rows.get((held["held_out"], m), {}), m, main, LABELS[m], ks=_ks(results))
+            grid(rows.get((held["held_out"], m), {}), m, main, LABELS[m], ks=_ks(results))
             for m in JUDGED
         )
         yield element(
@@ -84,7 +85,7 @@ def tasks(results: Results) -> Iterator[Html]:
         yield in_results("rows")
 
 
-def _by_task(results: Results) -> dict[tuple[str, str], dict[tuple[str, int], Row]]:
+def by_task(results: Results) -> dict[tuple[str, str], dict[tuple[str, int], Row]]:
     """Return the rows by held-out task and metric."""
     found: dict[tuple[str, str], dict[tuple[str, int], Row]] = {}
     for row in results["rows"]:
@@ -100,21 +101,27 @@ def per_class(results: Results) -> Iterator[Html]:
         rows = overall({"rows": results["rows_per_class"]}, metric)
         tasks = count(max((row["tasks"] for row in rows.values()), default=0), "task")
         title = f"Secondary. {LABELS[metric]}: mean over {tasks}, 95 % interval"
-        yield _grid(rows, metric, main_arm(results), title, unit=" of each class")
+        yield grid(rows, metric, main_arm(results), title, unit=" of each class")
 
 
-def _grid(
-    rows: ByArm, metric: str, main: str, title: str, *, ks: Iterable[int] = (), unit: str = ""
+def grid(
+    rows: ByArm,
+    metric: str,
+    main: str,
+    title: str,
+    *,
+    ks: Iterable[int] = (),
+    unit: str = "",
+    apart: Iterable[str] = (TRUTH, REFERENCE),
 ) -> Html:
-    """Return arms by k: means with intervals, the best of each column bold."""
+    """Return arms by k: means with intervals, the best of each column but those `apart` bold."""
     shown: dict[int, list[float]] = {}
     for (arm, k), row in rows.items():
-        if arm not in (TRUTH, REFERENCE):
+        if arm not in apart:
             shown.setdefault(k, []).append(round(row["mean"], 3))
     best = {k: min(means, key=partial(distance_from_ideal, metric)) for k, means in shown.items()}
     cells = {
-        (arm, k): _estimate(row, None if arm in (TRUTH, REFERENCE) else best[k])
-        for (arm, k), row in rows.items()
+        (arm, k): estimate(row, None if arm in apart else best[k]) for (arm, k), row in rows.items()
     }
     return by_k(cells, title, ks=ks, unit=unit, main=main)
 
@@ -141,7 +148,7 @@ def by_k(
     return table(("arm", *(f"k = {k}{unit}" for k in ks)), rows, title=title)
 
 
-def _estimate(row: Row, best: float | None) -> Html:
+def estimate(row: Row, best: float | None = None) -> Html:
     """Return a mean over its interval, bold if it equals `best` as far as it is shown."""
     mean = number(row["mean"])
     shown = element("strong", mean) if round(row["mean"], 3) == best else mean

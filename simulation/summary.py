@@ -35,7 +35,7 @@ def rows(
     found = []
     for (held, k, arm), metrics in scores.items():
         for metric, (mean, error) in metrics.items():
-            low, high = _bounded(metric, mean - 1.96 * error, mean + 1.96 * error)
+            low, high = bounded(metric, mean - 1.96 * error, mean + 1.96 * error)
             at = {"held_out": held, "k": k, "arm": arm, "metric": metric}
             found.append(head | at | {"mean": mean, "low": low, "high": high, "tasks": 1})
     tasks = complete_tasks(scores)
@@ -45,7 +45,7 @@ def rows(
             if known:
                 values = [scores[t, k, arm][metric] for t in known]
                 mean, low, high = _interval(values, [site_of[t] for t in known], seed=seed)
-                low, high = _bounded(metric, low, high)
+                low, high = bounded(metric, low, high)
                 at = {"held_out": ALL, "k": k, "arm": arm, "metric": metric}
                 found.append(
                     head | at | {"mean": mean, "low": low, "high": high, "tasks": len(values)}
@@ -106,6 +106,7 @@ def _interval(
     return float(mean.mean()), low, high
 
 
-def _bounded(metric: str, low: float, high: float) -> tuple[float, float]:
+def bounded(metric: str, low: float, high: float) -> tuple[float, float]:
+    """Return the interval cut to what the metric can be."""
     least, most = RANGES.get(metric, (-math.inf, math.inf))
     return max(low, least), min(high, most)

@@ -14,6 +14,9 @@ LABELS = {
     "auprc": "average precision (higher is better)",
     "brier": "Brier score (lower is better)",
     "log-loss": "log-loss (lower is better)",
+    "calibration_slope": "calibration slope (1 is ideal)",
+    "calibration_intercept": "calibration intercept (0 is ideal)",
+    "ece": "expected calibration error (lower is better)",
 }
 NAMES = {"auroc": "AUROC", "brier": "Brier score"}
 NEITHER = "neither"
@@ -64,11 +67,12 @@ def _sentences(results: Results, metric: str) -> Iterator[str]:
             f"{NAMES[metric]}, k = {found['k']}: {main} {found['mean']:.3f} is "
             f"{'' if side(paired) else 'not clearly '}{how} than the best other arm, "
             f"{found['other']} {found['best']:.3f} "
-            f"(difference {paired['mean']:+.3f}, {_sure(paired)})."
+            f"(difference {paired['mean']:+.3f}, {sure(paired)})."
         )
 
 
-def _sure(paired: Mapping[str, Any]) -> str:
+def sure(paired: Mapping[str, Any]) -> str:
+    """Return the interval of a difference in words."""
     if paired["low"] is None:
         return "one task: no interval"
     return f"95 % interval {paired['low']:+.3f} to {paired['high']:+.3f}"

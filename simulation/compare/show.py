@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from simulation.summary import ALL
+from simulation.verdict import sure
 
 NAMES = {"auroc": "AUROC (higher is better)", "brier": "Brier score (lower is better)"}
 Results = Mapping[str, Any]
@@ -52,7 +53,7 @@ def sentences(results: Results) -> Iterator[str]:
         yield (
             f"{NAMES[name].split(' (')[0]}, k = {line['k']}: gated {line['gated']:.3f}, best "
             f"baseline {other} {line['best_baseline_mean']:.3f} (difference {test['mean']:+.3f}, "
-            f"95 % interval {test['low']:+.3f} to {test['high']:+.3f}, "
+            f"{sure(test)}, "
             f"p = {test['p_holm']:.3f} after Holm, {test['sites']} sites)."
         )
     for row in results["rows"]:

@@ -3,9 +3,8 @@ from typing import Any
 
 import pytest
 
+from simulation.drawing import MAIN_MARK, MARKS
 from simulation.figures import (
-    MAIN_MARK,
-    MARKS,
     adaptation_curves,
     complete_tasks,
     difference_curves,
