@@ -29,10 +29,10 @@ from torch.func import grad, vmap
 from common.algorithms.base import theta_of
 from common.parameters import Params
 from common.personal.candidates import Panel
+from common.personal.logistic import local_logistic
 from common.personal.starts import Start, View
 from common.personal.tunable import NETWORK_SCALES, NETWORK_STEPS, Floats, Tunable
 from simulation.compare.cast import BASELINES, OWN, Cast
-from simulation.logistic import local_logistic
 
 Setting = tuple[float, ...]
 Made = Mapping[Setting, Floats]
