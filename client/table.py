@@ -5,7 +5,7 @@ and the first of them; it never quotes an entry, because every entry is a patien
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,21 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from client.cells import EMPTY_CELLS, Column, Texts, feature_values, labels_of, names_of, refuse
 from client.groups import group_names
 from common.errors import TableError
-from common.features import encode, plausible
+from common.features import encode
 from common.patients import MISSING, Patients
-from common.study import Feature, Study, TaskRule
-
-Floats = NDArray[np.float64]
-Texts = NDArray[np.str_]
-Cell = float | str
-Column = pd.Series  # of any type, as the table has it
-
-EMPTY_CELLS = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null")
-"""What counts as missing in a CSV file; "None" does not, it is a usual word for no diagnosis."""
-
-_YES_NO: dict[Cell, float] = {0.0: 0, "f": 0, "no": 0, 1.0: 1, "t": 1, "yes": 1}
+from common.study import Study, TaskRule
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -76,18 +67,47 @@ def patients_by_site(
         TableError: a column is missing, or an entry is not what the study says.
         SettingsError: the study divides patients by something that cannot divide them.
     """
-    _check_columns(frame, study, where=where, site=site)
-    _check_patients(frame[study.columns.patient], where=where)
+    uses = {task.column: f"task {task.name}" for task in study.tasks}
+    if not site or study.columns.site in frame:
+        uses[study.columns.site] = "site"
+    _check_columns(frame, study, uses, where=where)
     sites = _sites(frame, study, where=where, site=site)
-    values = {f.name: _feature_values(frame[f.name], f, where=where) for f in study.features}
-    labels = np.stack([_labels(frame[task.column], task) for task in study.tasks], axis=1)
+    labels = np.stack([labels_of(frame[task.column], task) for task in study.tasks], axis=1)
     _check_classes(labels, study, where=where, one_site=bool(site))
-    everyone = Patients("", encode(values, study.features), labels, group_names(values, study))
+    everyone = _encoded(frame, study, labels, where=where)
     names, index = np.unique(sites, return_inverse=True)
     return {
         name: replace(everyone.take(np.flatnonzero(index == i)), site=name)
         for i, name in enumerate(map(str, names))
     }
+
+
+def patients_of_one_site(
+    frame: pd.DataFrame, study: Study, *, where: str, labelled: TaskRule | None
+) -> tuple[Texts, Patients]:
+    """Return the names [n] of a hospital's patients, and the patients, in the order of the rows.
+
+    labelled: the diagnosis whose labels are read, of one class if it be so; all other columns of
+    labels may be missing, and their labels are. None reads no label.
+
+    Raises:
+        TableError: a column is missing, or an entry is not what the study says.
+    """
+    uses = {labelled.column: f"task {labelled.name}"} if labelled else {}
+    _check_columns(frame, study, uses, where=where)
+    labels = np.full((len(frame), len(study.tasks)), MISSING)
+    if labelled:
+        labels[:, study.tasks.index(labelled)] = labels_of(frame[labelled.column], labelled)
+    patients = _encoded(frame, study, labels, where=where)
+    return names_of(frame[study.columns.patient], where=where), patients
+
+
+def _encoded(
+    frame: pd.DataFrame, study: Study, labels: NDArray[np.int64], *, where: str
+) -> Patients:
+    _check_patients(frame[study.columns.patient], where=where)
+    values = {f.name: feature_values(frame[f.name], f, where=where) for f in study.features}
+    return Patients("", encode(values, study.features), labels, group_names(values, study))
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -108,13 +128,14 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
-def _check_columns(frame: pd.DataFrame, study: Study, *, where: str, site: str) -> None:
+def _check_columns(
+    frame: pd.DataFrame, study: Study, uses: Mapping[str, str], *, where: str
+) -> None:
+    """Refuse a table without a patient, a feature or one of the columns whose uses are named."""
     if frame.empty:
         raise TableError("the table has no rows", where=where, remedy="add patients")
     needed = {study.columns.patient: "patient"} | {f.name: "feature" for f in study.features}
-    needed |= {task.column: f"task {task.name}" for task in study.tasks}
-    if not site or study.columns.site in frame:
-        needed[study.columns.site] = "site"
+    needed |= uses
     there = Counter(frame.columns)
     if missing := [f"{column} ({use})" for column, use in needed.items() if not there[column]]:
         raise TableError(
@@ -129,9 +150,9 @@ def _check_columns(frame: pd.DataFrame, study: Study, *, where: str, site: str) 
 
 
 def _check_patients(column: Column, *, where: str) -> None:
-    ids = _names(column, where=where)
+    ids = names_of(column, where=where)
     repeats = pd.Series(ids).duplicated().to_numpy()
-    _refuse(column, repeats, "repeating another row's patient", where, "keep one row a patient")
+    refuse(column, repeats, "repeating another row's patient", where, "keep one row a patient")
 
 
 def _sites(frame: pd.DataFrame, study: Study, *, where: str, site: str) -> Texts:
@@ -139,10 +160,10 @@ def _sites(frame: pd.DataFrame, study: Study, *, where: str, site: str) -> Texts
     if study.columns.site not in frame:
         return np.full(len(frame), site)
     column = frame[study.columns.site]
-    sites = _names(column, where=where)
+    sites = names_of(column, where=where)
     if site:
         remedy = "give each hospital its own rows only, or columns.site another name"
-        _refuse(column, sites != site, f"naming another site than {site}", where, remedy)
+        refuse(column, sites != site, f"naming another site than {site}", where, remedy)
     elif without := {s.name for s in study.sites} - set(sites):
         remedy = f"add its rows to column {column.name}, or take the site out of the study"
         raise TableError(f"site {min(without)} has no patient", where=where, remedy=remedy)
@@ -165,74 +186,3 @@ def _check_classes(labels: NDArray[np.int64], study: Study, *, where: str, one_s
             where=where,
             remedy=f"compare the values in column {single[0].column} with the study's `positive`",
         )
-
-
-def _feature_values(column: Column, feature: Feature, *, where: str) -> Floats:
-    """Return a feature's values [n]: a category as its index in the list, NaN where missing."""
-    if feature.kind == "binary":
-        values, refused = _decode(column, _yes_no)
-        _refuse(column, refused, "other than yes or no", where, "use 0/1, t/f, true/false, yes/no")
-    elif feature.kind == "category":
-        index: dict[Cell, float] = {_cell(v): float(i) for i, v in enumerate(feature.categories)}
-        values, refused = _decode(column, index.get)
-        remedy = "correct them, or list the category in the study"
-        _refuse(column, refused, "that the study does not list", where, remedy)
-    else:
-        values, refused = _decode(column, lambda c: c if isinstance(c, float) else None)
-        _refuse(column, refused, "that are no number", where, "leave a missing entry empty")
-        _refuse(column, np.isinf(values), "that are infinite", where, "leave them empty")
-        values = plausible(values, feature)
-    return values
-
-
-def _labels(column: Column, task: TaskRule) -> NDArray[np.int64]:
-    positive = {_cell(value) for value in task.positive}
-    values, _ = _decode(column, lambda cell: float(cell in positive))
-    return np.where(np.isnan(values), MISSING, values).astype(np.int64)
-
-
-def _decode(
-    column: Column, meaning: Callable[[Cell], float | None]
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the value of each row [n], NaN where missing, and which rows have no meaning [n]."""
-    codes, entries = pd.factorize(column)  # a missing entry has code -1, the last of the two lists
-    cells = [_cell(entry) for entry in entries] + [""]
-    found = [np.nan if cell == "" else meaning(cell) for cell in cells]
-    values = np.array([np.nan if value is None else value for value in found])
-    return values[codes], np.array([value is None for value in found])[codes]
-
-
-def _cell(entry: object) -> Cell:
-    """Return an entry so that equal ones compare equal: 1, 1.0, "1" and true; " F" and "F".
-
-    A missing entry is the empty text.
-    """
-    text = str(entry).strip()
-    if text.lower() in ("true", "false"):
-        return float(text.lower() == "true")
-    if text in EMPTY_CELLS:
-        return ""
-    try:
-        return text if "_" in text else float(text)  # float("1_5") is 15
-    except ValueError:
-        return text
-
-
-def _yes_no(cell: Cell) -> float | None:
-    return _YES_NO.get(cell.lower() if isinstance(cell, str) else cell)
-
-
-def _names(column: Column, *, where: str) -> Texts:
-    """Return the entries as text [n], none of them empty."""
-    names = column.astype("string").str.strip().fillna("").to_numpy(dtype=np.str_)
-    _refuse(column, names == "", "that are empty", where, "name the patient and site of every row")
-    return names
-
-
-def _refuse(column: Column, rows: NDArray[np.bool_], what: str, where: str, remedy: str) -> None:
-    """Raise a TableError that counts the offending rows, if there are any."""
-    if count := int(rows.sum()):
-        entries = "entry" if count == 1 else "entries"
-        first = int(np.argmax(rows)) + 1
-        message = f"column {column.name} has {count} {entries} {what}, the first in row {first}"
-        raise TableError(message, where=where, remedy=remedy)

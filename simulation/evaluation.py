@@ -18,9 +18,9 @@ from torch import Tensor
 
 from common.errors import NonFiniteError
 from common.metrics import Estimate, areas, estimates, log_losses
+from common.personal.logistic import local_logistic
 from common.personal.tunable import Floats, Setting, Tunable
 from simulation.draws import DrawnTask
-from simulation.logistic import local_logistic
 from simulation.progress import Tick
 from simulation.workers import workers
 

@@ -8,6 +8,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from common.metrics import HIGHER_IS_BETTER
+from common.pages import (
+    MINUS,
+    SPACE,
+    Html,
+    count,
+    element,
+    joined,
+    listed,
+    number,
+    page,
+    table,
+)
 from simulation import report_style as style
 from simulation.figures import (
     adaptation_curves,
@@ -18,17 +30,6 @@ from simulation.figures import (
 )
 from simulation.judge import CURVE_K
 from simulation.report_run import choices, not_scored, origin, training, what_happened
-from simulation.report_style import (
-    MINUS,
-    SPACE,
-    Html,
-    count,
-    element,
-    joined,
-    listed,
-    number,
-    table,
-)
 from simulation.report_tables import (
     JUDGED,
     difference,
@@ -60,7 +61,7 @@ def report_html(results: Results) -> str:
         *(per_class, not_scored, choices, training, what_happened, origin),
     )
     title = f"{results['dataset']}, {results['scenario']}, {main_arm(results)}: Wardround report"
-    return style.page(title, joined(part for make in sections for part in make(results)))
+    return page(title, joined(part for make in sections for part in make(results)))
 
 
 def _opening(results: Results) -> Iterator[Html]:

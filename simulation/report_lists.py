@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence, Sized
 from statistics import median
 from typing import Any
 
-from simulation.report_style import SPACE, Html, element, table
+from common.pages import SPACE, Html, element, table
 
 Row = Mapping[str, Any]
 

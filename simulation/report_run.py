@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 from typing import Any
 
+from common.pages import Html, count, definitions, element, table
 from simulation.report_lists import (
     MOST,
     MOST_TASKS,
@@ -14,7 +15,6 @@ from simulation.report_lists import (
     span,
     trained,
 )
-from simulation.report_style import Html, count, definitions, element, table
 from simulation.report_tables import by_k
 from simulation.source import DEFAULTS, ENGINE_DEFAULTS
 

@@ -5,12 +5,12 @@ from functools import partial
 from typing import Any
 
 from common.metrics import HIGHER_IS_BETTER, distance_from_ideal
+from common.pages import DASH, Html, count, element, joined, listed, number, table
 from simulation import report_style as style
 from simulation.drawing import REFERENCE
 from simulation.evaluation import TRUTH
 from simulation.figures import complete_tasks, prevalence_alone
 from simulation.report_lists import MOST, in_results, named
-from simulation.report_style import DASH, Html, count, element, joined, listed, number, table
 from simulation.verdict import LABELS, known, main_arm, overall, paired_rows, side
 
 Results = Mapping[str, Any]

@@ -134,7 +134,8 @@ def _by_steps(start: Start, zero: Tensor, x: Tensor, y: Tensor, others: Tensor) 
     own = max(start.learner.settings.inner_steps, 1)
     numbers = [own * multiple for multiple in MULTIPLES]
     tunable = Tunable(start.learner, start.meta, scales=(1.0,), steps=tuple(numbers))
-    x, others = x.float(), others.float()
+    # Compiled code takes these types and no others.
+    x, y, others = x.float(), y.long(), others.float()
     made, left_out = tunable.path(x, y, others), _steps_left_out(tunable, zero, x, y)
     for number in numbers:
         logits = _logits(made[1.0, number])

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.personal.gate import Gate, Judged, mix
+from common.personal.gate import Gate, mix
+from common.personal.learning import Judged
 
 Floats = NDArray[np.float64]
 GRID = np.linspace(0, 1, 201)

@@ -55,6 +55,27 @@ class Posterior(NamedTuple):
     remaining: Tensor
 
 
+class Fitted(NamedTuple):
+    """What a support says about any patient, in little.
+
+    With c [k] a patient's prior covariances with the support and v its prior variance, the mean of
+    its logit is offset + c . slope, the variance v - |whitening c|^2. slope [D, k], whitening
+    [D, k, k].
+    """
+
+    slope: Tensor
+    whitening: Tensor
+
+
+def fitted(own: Tensor, offset: Tensor, y: Tensor) -> Fitted:
+    """Return what `posterior` makes of the support alone: own [D, k, k], offset and y [D, k]."""
+    slope, f = _mode(own, offset, y.to(offset.dtype))
+    p = f.sigmoid()
+    root, factor = _factor(own, (p * (1 - p)).clamp_min(_TINY))
+    whitening = torch.linalg.solve_triangular(factor, root.diag_embed(), upper=False)
+    return Fitted(slope, whitening)
+
+
 def posterior(gram: Gram, offset: Tensor, other_offset: Tensor, y: Tensor) -> Posterior:
     """Return the posterior from labels y [D, k] of 0 and 1, offset [D, k], other_offset [D, n].
 

@@ -29,19 +29,21 @@ from torch.func import grad, vmap
 from common.algorithms.base import theta_of
 from common.parameters import Params
 from common.personal.candidates import Panel
+from common.personal.logistic import local_logistic
 from common.personal.starts import Start, View
 from common.personal.tunable import NETWORK_SCALES, NETWORK_STEPS, Floats, Tunable
 from simulation.compare.cast import BASELINES, OWN, Cast
-from simulation.logistic import local_logistic
 
 Setting = tuple[float, ...]
 Made = Mapping[Setting, Floats]
 """Setting to probabilities [D, n]."""
 NONE: Setting = ()
 TREES = 50
-TREE_GRID = tuple((float(n), float(d)) for n in (10, 20, 40, 80, 160) for d in (1, 2, 3, 4))
+TREE_GRID = tuple((float(n), float(d)) for n in (5, 10, 20, 40, 80) for d in (1, 2, 3, 4))
 DITTO_GRID = tuple(product((0.3, 1.0, 3.0, 10.0), (0.01, 0.1, 0.3, 1.0, 3.0)))
 DITTO_STEPS = 20
+TREE_DRAWS = 2
+"""Boosted trees, by far the dearest arm, are tuned on so many draws of a validation task."""
 POOLED = ("pooled-logistic", "pooled-trees")
 
 
@@ -156,7 +158,8 @@ def _trees(query: Query, wanted: tuple[Setting, ...]) -> Made:
         return {NONE: _logistic(query)}
     depths = sorted({depth for _, depth in wanted or TREE_GRID})
     made: dict[Setting, list[Floats]] = {}
-    for x, y in zip(query.x.numpy(), query.y.numpy(), strict=True):
+    draws = len(query.x) if wanted else TREE_DRAWS
+    for x, y in zip(query.x[:draws].numpy(), query.y[:draws].numpy(), strict=True):
         for depth in depths:
             for trees, p in _boosted(x, y, query.others.numpy(), int(depth)).items():
                 made.setdefault((trees, depth), []).append(p)

@@ -54,6 +54,12 @@ def compare(
     min_per_class: Annotated[
         int, typer.Option(min=2, help="A task needs so many test patients of each class.")
     ] = 8,
+    shuffled_labels: Annotated[
+        bool,
+        typer.Option(
+            "--shuffled-labels", help="The control: every AUROC must be 0.5, or something leaks."
+        ),
+    ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
     output: Annotated[
         Path, typer.Option(help="Folder; what is there already is not computed again.")
@@ -72,6 +78,7 @@ def compare(
         "sites": sites,
         "algorithm": algorithm,
         "rounds": rounds,
+        "shuffled-labels": shuffled_labels or None,
     }
     settings = {key: value for key, value in given.items() if value is not None}
     judging = Judging(tuple(sorted(set(k or DEFAULT_K))), draws, tasks, min_per_class)

@@ -163,8 +163,9 @@ def _by_diagnosis(plan: Plan, held_out: Sequence[str], seed: int) -> _Made:
     test = set(held_out or dataset.held_out_tasks)
     names = [task.name for task in dataset.study.tasks if task.name not in test]
     free = {site: _not_tested(p, seed) for site, p in dataset.patients.items()}
-    pairs = []
-    sets = min(PARTS, len(names)) if len(names) > 1 else 0
+    if len(names) == 1:  # none can be new: other patients must do
+        return _whole(free, names), list(_thirds(free, names, seed))
+    pairs, sets = [], min(PARTS, len(names))
     for number in range(sets):
         apart = names[number::sets]
         others = [name for name in names if name not in apart]

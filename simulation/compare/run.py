@@ -78,11 +78,11 @@ def compare(
     first = {**DEFAULTS, **given, "seed": seeds[0]}
     plan = make_plan(first)
     tailored(plan, first)  # an unknown algorithm or option is refused before anything is written
-    choices = _choices(plan, held_out)
+    turns = choices(plan, held_out)
     units = [
-        Unit({**first, "seed": seed, "held-out": ""}, choice, judging)
+        Unit({**first, "seed": seed, "held-out": ""}, turn, judging)
         for seed in seeds
-        for choice in choices
+        for turn in turns
     ]
     (folder / UNITS).mkdir(parents=True, exist_ok=True)
     _run(units, folder, number_of_workers or default_workers(), reporter)
@@ -100,7 +100,7 @@ def compare(
     return whole
 
 
-def _choices(plan: Plan, held_out: Sequence[str]) -> list[tuple[str, ...]]:
+def choices(plan: Plan, held_out: Sequence[str]) -> list[tuple[str, ...]]:
     """Return what is held out, one after the other: each site in turn where sites are few."""
     if held_out:
         return [tuple(held_out)]

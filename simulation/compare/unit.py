@@ -17,24 +17,28 @@ from torch import Tensor
 from common.metrics import estimates, log_losses
 from common.personal.candidates import Panel, panel
 from common.personal.conformal import Reference, learn_references, prediction_sets, thresholds
-from common.personal.gate import Gate, Judged, Mixed, learn, mix
+from common.personal.gate import Gate, Mixed, mix
+from common.personal.learning import Judged, learn
 from common.personal.portfolio import Kind, Portfolio, Rule
 from common.randomness import generator
 from common.sources import RunSettings
 from simulation.compare.arms import Arm, Made, Query, Setting, arms_of, candidate_arms
 from simulation.compare.cast import OWN, Cast, train_cast
+from simulation.compare.control import with_shuffled_labels
 from simulation.compare.division import Division, divide
 from simulation.draws import DrawnTask, draw
 from simulation.scenarios import HeldOut
 from simulation.source import Plan, make_plan
 
-VALIDATION_TASKS, VALIDATION_DRAWS, VALIDATION_PATIENTS = 32, 6, 200
+VALIDATION_TASKS, VALIDATION_DRAWS, VALIDATION_PATIENTS = 32, 6, 150
 MIN_VALIDATION = 5
 """A validation task has so many patients of each class in its test half."""
 NEW_TASKS = 3
 """From so many validation tasks without a start of their own on, they alone teach the gate."""
 COVERAGE = 0.9
 GATED = "gated"
+SHUFFLED = "shuffled-labels"
+"""The setting that asks for the control."""
 Tell = Callable[[str], None]
 
 
@@ -64,6 +68,8 @@ def run_unit(
     torch.set_num_threads(1)
     seed = int(settings["seed"])
     plan = make_plan({**settings, "held-out": ";".join(held_out)})
+    if settings.get(SHUFFLED):
+        plan = with_shuffled_labels(plan, held_out, seed)
     division = divide(plan, held_out, seed)
     several = plan.scenario != "cross-domain" and len(plan.dataset.study.tasks) > 1
     test, not_scored = drawn(

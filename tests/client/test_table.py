@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.table import patients_by_site, read_table
+from client.table import patients_by_site, patients_of_one_site, read_table
 from common.errors import TableError
 from common.features import input_names
 from common.patients import MISSING
@@ -234,3 +234,12 @@ def test_csv_and_parquet_give_the_same_patients(tmp_path: Path) -> None:
     for site in one:
         assert np.array_equal(one[site].x, other[site].x)
         assert np.array_equal(one[site].labels, other[site].labels)
+
+
+def test_labels_that_are_not_asked_for_are_missing_whatever_stands_there() -> None:
+    death = STUDY.tasks[1]
+    names, patients = patients_of_one_site(table(), STUDY, where="t", labelled=death)
+    assert names.tolist() == ["p1", "p2", "p3", "p4"]
+    assert patients.labels.tolist() == [[MISSING, 1], [MISSING, 0], [MISSING, 0], [MISSING, 1]]
+    _, none = patients_of_one_site(table(), STUDY, where="t", labelled=None)
+    assert (none.labels == MISSING).all()

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from common.pages import SPACE, Html
 from simulation import report_lists, report_run
 from simulation.report_lists import FIRST, MOST, MOST_TASKS, named, span, spread
-from simulation.report_style import SPACE, Html
 
 
 def words(parts: Iterable[Html]) -> str:

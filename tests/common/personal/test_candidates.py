@@ -40,7 +40,9 @@ def starts(make_start: MakeStart, deep: Callable[[], nn.Module]) -> list[Start]:
 def test_every_candidate_has_a_name_of_its_own(starts: list[Start]) -> None:
     names = [c.name for c in panel(starts, *patients(3)).candidates]
     assert len(set(names)) == len(names)
-    assert {"prevalence", "local/0.1", "maml/intercept/1", "deep/full/16", "deep/steps/2"} <= {*names}
+    assert {"prevalence", "local/0.1", "maml/intercept/1", "deep/full/16", "deep/steps/2"} <= {
+        *names
+    }
 
 
 def test_a_name_leaves_out_what_is_not_there() -> None:

@@ -15,7 +15,8 @@ from common.personal.conformal import (
     scores,
     thresholds,
 )
-from common.personal.gate import Gate, Judged, Scale
+from common.personal.gate import Gate, Scale
+from common.personal.learning import Judged
 from common.randomness import generator
 
 ONE = Candidate("", "prevalence")

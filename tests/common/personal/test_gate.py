@@ -10,15 +10,13 @@ from common.metrics import areas
 from common.personal.candidates import Candidate, Panel
 from common.personal.gate import (
     Gate,
-    Judged,
     Mixed,
     Scale,
-    _prior,
     evidence,
-    learn,
     mix,
     pooled,
 )
+from common.personal.learning import Judged, _prior, learn
 from common.randomness import generator
 
 PREVALENCE, GOOD = Candidate("", "prevalence"), Candidate("maml", "full", 4.0)

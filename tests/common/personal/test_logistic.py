@@ -4,8 +4,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from common.randomness import generator
-from simulation.logistic import (
+from common.personal.logistic import (
     FOLDS,
     STRENGTHS,
     choose_strengths,
@@ -15,6 +14,7 @@ from simulation.logistic import (
     newton,
     objective,
 )
+from common.randomness import generator
 
 
 def supports(draws: int, k: int, inputs: int) -> tuple[Tensor, Tensor]:
