@@ -7,7 +7,7 @@ same again for a print in grey.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
@@ -72,6 +72,9 @@ MARKS = {
     TRUTH: Mark("#777777", "_", (0, (8, 3)), width=1.0),
 }
 MAIN_MARK = Mark("#003F72", "o", "solid", width=2.8, filled=True)
+OTHER_MARK = Mark("#3D9BD1", "p", (0, (3, 1, 1, 1, 1, 1)))
+_OWN = "-task"
+"""In the name of an arm that was trained for one diagnosis (simulation/compare/cast.py)."""
 REFERENCE_LINE: dict[str, Any] = {"color": "#444444", "linewidth": 0.8, "linestyle": (0, (2, 2))}
 REFERENCE = "prevalence alone"
 """What is reached by giving every test patient of a task the task's share of positives."""
@@ -132,8 +135,8 @@ def shade(axes: Axes, main: str, *, upper: bool) -> None:
 
 
 def mark(arm: str, main: str) -> Mark:
-    """Return how an arm is drawn; one that has no mark of its own looks like a thin main arm."""
-    return MAIN_MARK if arm == main else MARKS.get(arm, replace(MAIN_MARK, width=1.4))
+    """Return how an arm is drawn; one trained for a diagnosis alone looks like that for all."""
+    return MAIN_MARK if arm == main else MARKS.get(arm.replace(_OWN, ""), OTHER_MARK)
 
 
 def title(metric: str) -> str:

@@ -127,8 +127,8 @@ def given(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[tup
 
 
 def command(name: str, options: Iterable[tuple[str, Any]]) -> str:
-    """Return the command as a shell takes it."""
+    """Return the command as a shell takes it; an option whose value is "" is a flag."""
     words = ["wardround", name]
     for key, value in options:
-        words += [f"--{key}", shlex.quote(str(value).strip())]
+        words += [f"--{key}", *([] if value == "" else [shlex.quote(str(value).strip())])]
     return " ".join(words)

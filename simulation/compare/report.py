@@ -8,16 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from common.metrics import HIGHER_IS_BETTER
-from simulation import report_style as style
-from simulation.compare.report_arms import best_candidate, chance, held_tasks, paired, seeds, sites
-from simulation.compare.report_explained import explained
-from simulation.compare.report_method import cautions, choices, division, origin, weights
-from simulation.compare.report_pictures import ahead_curves, arm_curves, candidate_curves
-from simulation.compare.report_scores import means, new_hospital, tests, worst
-from simulation.compare.report_tasks import by_seed, not_scored, sets, tasks
-from simulation.compare.results import HARM, TESTED
-from simulation.compare.unit import GATED
-from simulation.report_style import (
+from common.pages import (
     MINUS,
     SPACE,
     Html,
@@ -28,6 +19,14 @@ from simulation.report_style import (
     number,
     table,
 )
+from simulation.compare.report_arms import best_candidate, chance, held_tasks, paired, seeds, sites
+from simulation.compare.report_explained import explained
+from simulation.compare.report_method import cautions, choices, division, origin, weights
+from simulation.compare.report_pictures import ahead_curves, arm_curves, candidate_curves
+from simulation.compare.report_scores import means, new_hospital, tests, worst
+from simulation.compare.report_tasks import by_seed, not_scored, sets, tasks
+from simulation.compare.results import HARM, TESTED
+from simulation.compare.unit import GATED, SHUFFLED
 from simulation.report_tables import difference
 from simulation.verdict import LABELS, NAMES, overall, side
 
@@ -49,7 +48,7 @@ def report_html(results: Results) -> str:
         *(division, choices, weights, cautions, origin),
     )
     title = f"{results['dataset']}, {results['scenario']}: Wardround comparison"
-    return style.page(title, joined(part for make in sections for part in make(results)))
+    return page(title, joined(part for make in sections for part in make(results)))
 
 
 def _opening(results: Results) -> Iterator[Html]:
@@ -67,7 +66,8 @@ def _opening(results: Results) -> Iterator[Html]:
         css="lead",
     )
     yield element("p", element("b", "Data. "), results["note"], css="note")
-    yield element("p", element("b", "Verdict. "), _verdict(results), css="lead")
+    control = "Control with shuffled labels. " if results["settings"].get(SHUFFLED) else ""
+    yield element("p", element("b", "Verdict. "), control, _verdict(results), css="lead")
 
 
 def _ahead(line: Row) -> float:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from common.pages import Html, count, definitions, element, joined, table
 from common.personal.tunable import NETWORK_SCALES, NETWORK_STEPS, SCALES, STEPS
 from simulation.compare.arms import DITTO_GRID, TREE_GRID
 from simulation.compare.report_arms import CANDIDATE, generated, held_tasks, seeds, sites
 from simulation.compare.report_tasks import MANY_SEEDS
+from simulation.compare.unit import SHUFFLED
 from simulation.report_lists import MOST, in_results, named
 from simulation.report_run import command, given, made_again
-from simulation.report_style import Html, count, definitions, element, joined, table
 from simulation.report_tables import by_k
 from simulation.source import DEFAULTS
 
@@ -173,6 +174,11 @@ def _cautions(results: Results) -> Iterator[str]:
         "This is no clinical claim: nothing here has been tested in care, and no score says that a "
         "decision about a patient would be better."
     )
+    if results["settings"].get(SHUFFLED):
+        yield (
+            "The labels were shuffled: this is the control, in which every AUROC must be 0.5 and "
+            "nothing can be learned. Nothing here says which method is better."
+        )
     if generated(results):
         yield (
             "The patients are generated. A result on them is no evidence about medicine, and none "
@@ -207,6 +213,8 @@ def _options(results: Results) -> Iterator[tuple[str, Any]]:
     held = {tuple(unit["held_out"]) for unit in results["units"]}
     if len(held) == 1:  # else each site in turn, which the command does by itself
         yield from (("held-out", name) for name in next(iter(held)))
+    if settings.get(SHUFFLED):
+        yield SHUFFLED, ""
     yield "seeds", len(settings["seeds"])
     yield "first-seed", min(settings["seeds"])
     yield from (("k", k) for k in settings["ks"])

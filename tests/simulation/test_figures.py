@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from simulation.drawing import MAIN_MARK, MARKS
+from simulation.drawing import MAIN_MARK, MARKS, mark
 from simulation.figures import (
     adaptation_curves,
     complete_tasks,
@@ -89,3 +89,9 @@ def test_prevalence_alone_is_what_a_constant_prediction_reaches() -> None:
     expected = {"auroc": 0.5, "auprc": 0.5, "brier": 0.25, "log-loss": 0.6931}
     assert found == pytest.approx(expected, abs=1e-4)
     assert prevalence_alone(make_results() | {"rows": []}) == {}
+
+
+def test_no_two_arms_of_a_picture_look_alike() -> None:
+    arms = ("gated", "local-logistic", "fedavg-task", "fedavg-task-finetune", "maml-task")
+    looks = {(m.color, m.marker, str(m.dashes)) for m in (mark(arm, "gated") for arm in arms)}
+    assert len(looks) == len(arms)

@@ -149,6 +149,15 @@ def test_the_command_can_be_repeated(said: Said) -> None:
     assert "--held-out B --seeds 1" in said(places=("B",))
 
 
+def test_shuffled_labels_are_said_to_be_a_control(make: Make, read: Read, said: Said) -> None:
+    found = make()
+    found["settings"]["shuffled-labels"] = True
+    text = read(report_html(found))
+    assert "Verdict. Control with shuffled labels. Of 4 comparisons" in text
+    assert "--scenario few-shot --shuffled-labels --seeds 1" in text
+    assert "huffled" not in said()
+
+
 def test_of_very_many_tasks_the_first_are_shown(make: Make, read: Read) -> None:
     many = tuple(f"site-{i:03d}" for i in range(MOST + 20))
     page = report_html(make({GATED: 3, LOCAL: 1, "fedavg": 2}, places=many))
