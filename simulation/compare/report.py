@@ -8,16 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from common.metrics import HIGHER_IS_BETTER
-from simulation import report_style as style
-from simulation.compare.report_arms import best_candidate, chance, held_tasks, paired, seeds, sites
-from simulation.compare.report_explained import explained
-from simulation.compare.report_method import cautions, choices, division, origin, weights
-from simulation.compare.report_pictures import ahead_curves, arm_curves, candidate_curves
-from simulation.compare.report_scores import means, new_hospital, tests, worst
-from simulation.compare.report_tasks import by_seed, not_scored, sets, tasks
-from simulation.compare.results import HARM, TESTED
-from simulation.compare.unit import GATED
-from simulation.report_style import (
+from common.pages import (
     MINUS,
     SPACE,
     Html,
@@ -26,8 +17,17 @@ from simulation.report_style import (
     joined,
     listed,
     number,
+    page,
     table,
 )
+from simulation.compare.report_arms import best_candidate, chance, held_tasks, paired, seeds, sites
+from simulation.compare.report_explained import explained
+from simulation.compare.report_method import cautions, choices, division, origin, weights
+from simulation.compare.report_pictures import ahead_curves, arm_curves, candidate_curves
+from simulation.compare.report_scores import means, new_hospital, tests, worst
+from simulation.compare.report_tasks import by_seed, not_scored, sets, tasks
+from simulation.compare.results import HARM, TESTED
+from simulation.compare.unit import GATED
 from simulation.report_tables import difference
 from simulation.verdict import LABELS, NAMES, overall, side
 
@@ -49,7 +49,7 @@ def report_html(results: Results) -> str:
         *(division, choices, weights, cautions, origin),
     )
     title = f"{results['dataset']}, {results['scenario']}: Wardround comparison"
-    return style.page(title, joined(part for make in sections for part in make(results)))
+    return page(title, joined(part for make in sections for part in make(results)))
 
 
 def _opening(results: Results) -> Iterator[Html]:

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from common.pages import number
 from simulation.compare.arms import POOLED
 from simulation.compare.cast import OWN
 from simulation.compare.results import LOCAL
 from simulation.compare.unit import GATED
 from simulation.evaluation import TRUTH
-from simulation.report_style import number
 from simulation.summary import ALL
 from simulation.verdict import main_arm
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from common.pages import Html, definitions, element
 from simulation import report_style as style
 from simulation.compare.arms import DITTO_STEPS, TREES
-from simulation.report_style import Html, definitions, element
 from simulation.verdict import main_arm
 
 Results = Mapping[str, Any]

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from common.pages import Html, count, definitions, element, joined, table
 from common.personal.tunable import NETWORK_SCALES, NETWORK_STEPS, SCALES, STEPS
 from simulation.compare.arms import DITTO_GRID, TREE_GRID
 from simulation.compare.report_arms import CANDIDATE, generated, held_tasks, seeds, sites
 from simulation.compare.report_tasks import MANY_SEEDS
 from simulation.report_lists import MOST, in_results, named
 from simulation.report_run import command, given, made_again
-from simulation.report_style import Html, count, definitions, element, joined, table
 from simulation.report_tables import by_k
 from simulation.source import DEFAULTS
 

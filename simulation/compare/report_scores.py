@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from common.metrics import HIGHER_IS_BETTER, METRICS
+from common.pages import Html, count, element, joined, number
 from simulation.compare.report_arms import (
     APART,
     NO_FEDERATION,
@@ -16,7 +17,6 @@ from simulation.compare.report_arms import (
 )
 from simulation.compare.results import HARM, LOCAL, TESTED
 from simulation.compare.unit import GATED
-from simulation.report_style import Html, count, element, joined, number
 from simulation.report_tables import by_k, difference, estimate, grid
 from simulation.verdict import LABELS, overall
 
