@@ -27,7 +27,7 @@ from simulation.compare.report_pictures import ahead_curves, arm_curves, candida
 from simulation.compare.report_scores import means, new_hospital, tests, worst
 from simulation.compare.report_tasks import by_seed, not_scored, sets, tasks
 from simulation.compare.results import HARM, TESTED
-from simulation.compare.unit import GATED
+from simulation.compare.scoring import GATED
 from simulation.report_tables import difference
 from simulation.verdict import LABELS, NAMES, overall, side
 
