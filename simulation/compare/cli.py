@@ -67,7 +67,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")] = False,
 ) -> None:
     """Compare the gate with every baseline, tuned alike, on tasks that took no part."""
-    from simulation.compare.unit import Judging
+    from simulation.compare.validation import Judging
 
     chosen = dataset or ("table" if study and data else "thyroid")
     given = {

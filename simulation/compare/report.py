@@ -17,6 +17,7 @@ from common.pages import (
     joined,
     listed,
     number,
+    page,
     table,
 )
 from simulation.compare.report_arms import best_candidate, chance, held_tasks, paired, seeds, sites
@@ -26,7 +27,8 @@ from simulation.compare.report_pictures import ahead_curves, arm_curves, candida
 from simulation.compare.report_scores import means, new_hospital, tests, worst
 from simulation.compare.report_tasks import by_seed, not_scored, sets, tasks
 from simulation.compare.results import HARM, TESTED
-from simulation.compare.unit import GATED, SHUFFLED
+from simulation.compare.scoring import GATED
+from simulation.compare.unit import SHUFFLED
 from simulation.report_tables import difference
 from simulation.verdict import LABELS, NAMES, overall, side
 

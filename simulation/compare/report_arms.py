@@ -7,7 +7,7 @@ from common.pages import number
 from simulation.compare.arms import POOLED
 from simulation.compare.cast import OWN
 from simulation.compare.results import LOCAL
-from simulation.compare.unit import GATED
+from simulation.compare.scoring import GATED
 from simulation.evaluation import TRUTH
 from simulation.summary import ALL
 from simulation.verdict import main_arm

@@ -6,7 +6,7 @@ from typing import Any
 from common.metrics import HIGHER_IS_BETTER
 from simulation.compare.report_arms import CANDIDATE, candidates, headline, of, paired
 from simulation.compare.results import TESTED
-from simulation.compare.unit import GATED
+from simulation.compare.scoring import GATED
 from simulation.drawing import (
     MAIN_MARK,
     curves,

@@ -16,7 +16,7 @@ from simulation.compare.report_arms import (
     shown,
 )
 from simulation.compare.results import HARM, LOCAL, TESTED
-from simulation.compare.unit import GATED
+from simulation.compare.scoring import GATED
 from simulation.report_tables import by_k, difference, estimate, grid
 from simulation.verdict import LABELS, overall
 

@@ -7,7 +7,7 @@ from common.metrics import HIGHER_IS_BETTER
 from common.pages import DASH, Html, count, element, number, table
 from simulation.compare.report_arms import federated, generated, headline, held_tasks, of, seeds
 from simulation.compare.results import LOCAL, TESTED
-from simulation.compare.unit import GATED
+from simulation.compare.scoring import GATED
 from simulation.report_lists import MOST, MOST_TASKS, elsewhere, in_results, named
 from simulation.report_tables import by_k, by_task, grid
 from simulation.verdict import LABELS, overall

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.metrics import HIGHER_IS_BETTER
-from simulation.compare.unit import COVERAGE, GATED
+from simulation.compare.scoring import COVERAGE, GATED
 from simulation.statistics import cluster_bootstrap, holm, paired_test, random_effects
 from simulation.summary import ALL, MANY_SITES, bounded
 

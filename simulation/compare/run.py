@@ -22,7 +22,8 @@ from common.personal.portfolio import Portfolio, write_portfolio
 from common.sources import RunSettings
 from simulation.compare import results
 from simulation.compare.report import report_html
-from simulation.compare.unit import Judging, run_unit
+from simulation.compare.unit import run_unit
+from simulation.compare.validation import Judging
 from simulation.progress import Reporter
 from simulation.run import REPORT_FILE, RESULTS_FILE, results_json
 from simulation.scenarios import MANY_SITES

@@ -10,7 +10,7 @@ import pytest
 from simulation.compare import report, results
 from simulation.compare.report import report_html
 from simulation.compare.results import LOCAL, Table
-from simulation.compare.unit import GATED
+from simulation.compare.scoring import GATED
 
 SITE = "<b>& $x_1$"
 HEAD = {"dataset": "d<i>", "scenario": "few-shot"}

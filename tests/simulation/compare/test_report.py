@@ -7,7 +7,7 @@ import pytest
 
 from simulation.compare.report import report_html
 from simulation.compare.results import LOCAL
-from simulation.compare.unit import GATED
+from simulation.compare.scoring import GATED
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 Make = Callable[..., dict[str, Any]]

@@ -8,7 +8,7 @@ from simulation.compare.report import report_html
 from simulation.compare.report_arms import headline, held_tasks, sites
 from simulation.compare.report_method import at_edge
 from simulation.compare.results import LOCAL
-from simulation.compare.unit import GATED
+from simulation.compare.scoring import GATED
 from simulation.report_lists import MOST
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -117,7 +117,7 @@ def test_choices_at_the_edge_of_their_grid_are_flagged(
         ("fedavg-finetune", (0.3, 10.0), (3.0, 10.0)),
         ("maml-task", (1.0, 5.0), (1.0, 1.0)),
         ("local-network", (3.0, 20.0), (3.0, 50.0)),
-        ("local-trees", (20.0, 2.0), (10.0, 2.0)),
+        ("local-trees", (20.0, 2.0), (5.0, 2.0)),
         ("ditto-task", (1.0, 0.3), (1.0, 0.01)),
     ],
 )

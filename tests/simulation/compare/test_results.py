@@ -5,7 +5,7 @@ import pytest
 
 from simulation.compare import results
 from simulation.compare.results import HARM, LOCAL, Table
-from simulation.compare.unit import GATED
+from simulation.compare.scoring import GATED
 from simulation.statistics import cluster_bootstrap
 
 HEAD = {"dataset": "d", "scenario": "s"}
