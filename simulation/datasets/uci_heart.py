@@ -99,12 +99,10 @@ def load(data: Path | None) -> Dataset:
             where="data",
             remedy=f"download {FILES[0].name} and the others, doi 10.24432/C52P4X, and name it",
         )
-    folder = data / FOLDER if (data / FOLDER).is_dir() else data
-    frame = pd.concat([_hospital(folder, file) for file in FILES], ignore_index=True)
     return Dataset(
         name="uci-heart",
         study=STUDY,
-        patients=patients_by_site(frame, STUDY, where=str(folder)),
+        patients=patients_by_site(read(data), STUDY, where=str(data)),
         note=NOTE,
         # It has enough patients of both classes to be scored, and its tests are those of most
         # sites: Cleveland alone has ca and thal.
@@ -112,6 +110,16 @@ def load(data: Path | None) -> Dataset:
         held_out_tasks=(),
         validation_tasks=(),
     )
+
+
+def read(data: Path) -> pd.DataFrame:
+    """Return all rows of the four files in a folder, `data` itself or its subfolder `uci_heart4`.
+
+    Raises:
+        TableError: a file is missing or is another one.
+    """
+    folder = data / FOLDER if (data / FOLDER).is_dir() else data
+    return pd.concat([_hospital(folder, file) for file in FILES], ignore_index=True)
 
 
 def _hospital(folder: Path, file: HeartFile) -> pd.DataFrame:
