@@ -38,7 +38,7 @@ from simulation.training import train_in_memory
 
 DROPPED = ("slope", "ca", "thal")
 TEST_SHARE, STATE = 1 - 0.66, 43
-PARTS, REPEATS, KEY = 5, 3, 100
+PARTS, REPEATS, KEY = 5, 1, 100
 """KEY stands for "all of them" among the gate's numbers of patients."""
 SEEDS = 5
 Floats = NDArray[np.float64]
