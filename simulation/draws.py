@@ -5,6 +5,7 @@ every k and every arm. From the other half come the supports: each draw is one o
 its first k are labelled, so that draws are nested in k.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,3 +74,21 @@ def draw(held: HeldOut, *, draws: int, min_per_class: int, seed: int) -> DrawnTa
 
 def _orders(rows: Rows, draws: int, rng: np.random.Generator) -> Rows:
     return rng.permuted(np.tile(rows, (draws, 1)), axis=1)
+
+
+def draw_some(
+    held: Sequence[HeldOut], most: int, draws: int, *, min_per_class: int, seed: int
+) -> tuple[list[DrawnTask], dict[str, str]]:
+    """Return at most `most` drawn tasks, in the given order, and why the others are none."""
+    found: list[DrawnTask] = []
+    reasons: dict[str, str] = {}
+    for i in generator(seed, "held-out tasks").permutation(len(held)):
+        drawn: DrawnTask | str = f"not drawn: {most} tasks are scored"
+        if len(found) < most:
+            drawn = draw(held[i], draws=draws, min_per_class=min_per_class, seed=seed)
+        if isinstance(drawn, DrawnTask):
+            found.append(drawn)
+        else:
+            reasons[held[i].name] = drawn
+    order = {h.name: i for i, h in enumerate(held)}
+    return sorted(found, key=lambda task: order[task.held.name]), reasons

@@ -4,7 +4,7 @@ The result is the object that `wardround simulate --json` prints; docs/results.m
 """
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,15 +14,14 @@ from common.errors import SettingsError
 from common.learner import Learner
 from common.parameters import Params
 from common.personal.tunable import NETWORK_SCALES, NETWORK_STEPS, Tunable
-from common.randomness import generator
 from common.sources import RunSettings
 from common.study import EvaluationSettings, Study
 from server.state import load_initialization, read_records, snapshot_path
 from simulation import summary
-from simulation.draws import DrawnTask, draw
+from simulation.draws import DrawnTask, draw_some
 from simulation.evaluation import TRUTH, Arm, curves, score, tunable_arms, tune
 from simulation.progress import Reporter
-from simulation.scenarios import HeldOut, describe
+from simulation.scenarios import describe
 from simulation.source import Plan
 
 CURVE_K = 10
@@ -61,8 +60,8 @@ def draw_tasks(plan: Plan, settings: EvaluationSettings, seed: int) -> HeldOutTa
         SettingsError: not one test task has enough patients.
     """
     enough = {"min_per_class": settings.min_per_class, "seed": seed}
-    validation, _ = _draw(plan.split.validation, VALIDATION_TASKS, VALIDATION_DRAWS, **enough)
-    test, not_scored = _draw(plan.split.test, settings.max_tasks, settings.draws, **enough)
+    validation, _ = draw_some(plan.split.validation, VALIDATION_TASKS, VALIDATION_DRAWS, **enough)
+    test, not_scored = draw_some(plan.split.test, settings.max_tasks, settings.draws, **enough)
     if not test:
         why = next(iter(not_scored.values()))
         raise SettingsError(
@@ -71,24 +70,6 @@ def draw_tasks(plan: Plan, settings: EvaluationSettings, seed: int) -> HeldOutTa
             remedy="hold out larger sites, groups or diagnoses, or lower evaluation.min_per_class",
         )
     return HeldOutTasks(validation, test, not_scored)
-
-
-def _draw(
-    held: Sequence[HeldOut], most: int, draws: int, *, min_per_class: int, seed: int
-) -> tuple[list[DrawnTask], dict[str, str]]:
-    """Return at most `most` drawn tasks, in the given order, and why the others are none."""
-    found: list[DrawnTask] = []
-    reasons: dict[str, str] = {}
-    for i in generator(seed, "held-out tasks").permutation(len(held)):
-        drawn: DrawnTask | str = f"not drawn: {most} tasks are scored"
-        if len(found) < most:
-            drawn = draw(held[i], draws=draws, min_per_class=min_per_class, seed=seed)
-        if isinstance(drawn, DrawnTask):
-            found.append(drawn)
-        else:
-            reasons[held[i].name] = drawn
-    order = {h.name: i for i, h in enumerate(held)}
-    return sorted(found, key=lambda task: order[task.held.name]), reasons
 
 
 def judge(
@@ -198,13 +179,14 @@ def _choices(arms: Sequence[Arm]) -> Iterator[dict[str, Any]]:
 
 def _described_tasks(tasks: HeldOutTasks) -> dict[str, Any]:
     return {
-        "validation": [_described(task) for task in tasks.validation],
-        "held_out": [_described(task) for task in tasks.test],
+        "validation": [described(task) for task in tasks.validation],
+        "held_out": [described(task) for task in tasks.test],
         "not_scored": [{"held_out": n, "why": why} for n, why in tasks.not_scored.items()],
     }
 
 
-def _described(task: DrawnTask) -> Mapping[str, Any]:
+def described(task: DrawnTask) -> dict[str, Any]:
+    """Return a held-out task as results.json lists it."""
     y = task.held.task.y
     return {
         "held_out": task.held.name,

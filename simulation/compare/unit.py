@@ -18,8 +18,9 @@ from simulation.compare.cast import Cast
 from simulation.compare.control import with_shuffled_labels
 from simulation.compare.division import divide
 from simulation.compare.scoring import Scores, judge_task
-from simulation.compare.validation import Judging, Learned, Tell, Trainer, drawn, validate
-from simulation.draws import DrawnTask
+from simulation.compare.validation import Judging, Learned, Tell, Trainer, validate
+from simulation.draws import draw_some
+from simulation.judge import described
 from simulation.source import Plan, make_plan
 
 SHUFFLED = "shuffled-labels"
@@ -37,8 +38,12 @@ def run_unit(
         plan = with_shuffled_labels(plan, held_out, seed)
     division = divide(plan, held_out, seed)
     several = plan.scenario != "cross-domain" and len(plan.dataset.study.tasks) > 1
-    test, not_scored = drawn(
-        division.test, judging.tasks, judging.draws, judging.min_per_class, seed
+    test, not_scored = draw_some(
+        division.test,
+        judging.tasks,
+        judging.draws,
+        min_per_class=judging.min_per_class,
+        seed=seed,
     )
     trained = Trainer(plan, settings, several, seed)
     learned = validate(division, trained, judging, seed, tell)
@@ -51,7 +56,10 @@ def run_unit(
     body = {
         "seed": seed,
         "held_out": list(held_out),
-        "tasks": [_described(task, cast) for task in test],
+        "tasks": [
+            described(task) | {"kind": "known" if cast.knows(task.held.task.name) else "new"}
+            for task in test
+        ],
         "not_scored": not_scored,
         "validation": learned.tasks,
         "choices": _choices(learned),
@@ -60,22 +68,6 @@ def run_unit(
         "sets": scores.sets,
     }
     return body, _portfolio(cast, learned, plan)
-
-
-def _described(task: DrawnTask, cast: Cast) -> dict[str, Any]:
-    y = task.held.task.y
-    return {
-        "held_out": task.held.name,
-        "site": task.held.site,
-        "group": task.held.group,
-        "task": task.held.task.name,
-        "kind": "known" if cast.knows(task.held.task.name) else "new",
-        "patients": len(y),
-        "positive": int(y.sum()),
-        "test_patients": len(task.test),
-        "test_positive": int(task.test_y.sum()),
-        "can_be_labelled": task.pool,
-    }
 
 
 def _choices(learned: Learned) -> list[dict[str, Any]]:

@@ -18,8 +18,7 @@ from common.sources import RunSettings
 from simulation.compare.arms import Made, Query, Setting, arms_of, candidate_arms
 from simulation.compare.cast import OWN, Cast, train_cast
 from simulation.compare.division import Division
-from simulation.draws import DrawnTask, draw
-from simulation.scenarios import HeldOut
+from simulation.draws import DrawnTask, draw_some
 from simulation.source import Plan
 
 VALIDATION_TASKS, VALIDATION_DRAWS, VALIDATION_PATIENTS = 32, 6, 150
@@ -47,23 +46,6 @@ class Learned:
     choices: dict[str, dict[int, Setting]] = field(default_factory=dict)
     rules: dict[Kind, Rule] = field(default_factory=dict)
     tasks: list[str] = field(default_factory=list)
-
-
-def drawn(
-    held: Sequence[HeldOut], most: int, draws: int, min_per_class: int, seed: int
-) -> tuple[list[DrawnTask], dict[str, str]]:
-    """Return at most `most` drawn tasks, chosen at random, and why the others are not scored."""
-    found: list[DrawnTask] = []
-    reasons: dict[str, str] = {}
-    for i in generator(seed, "held-out tasks").permutation(len(held)):
-        task: DrawnTask | str = f"not drawn: {most} tasks are scored"
-        if len(found) < most:
-            task = draw(held[i], draws=draws, min_per_class=min_per_class, seed=seed)
-        if isinstance(task, DrawnTask):
-            found.append(task)
-        else:
-            reasons[held[i].name] = task
-    return sorted(found, key=lambda task: task.held.name), reasons
 
 
 class Trainer:
@@ -98,7 +80,9 @@ def validate(
     share = -(-VALIDATION_TASKS // max(len(division.folds), 1))
     for number, fold in enumerate(division.folds, start=1):
         tell(f"validation fold {number} of {len(division.folds)}")
-        tasks, _ = drawn(fold.held, share, VALIDATION_DRAWS, MIN_VALIDATION, seed)
+        tasks, _ = draw_some(
+            fold.held, share, VALIDATION_DRAWS, min_per_class=MIN_VALIDATION, seed=seed
+        )
         cast = trained.cast(fold.train, {task.held.task.name for task in tasks})
         for task in tasks:
             learned.tasks.append(task.held.name)

@@ -65,7 +65,7 @@ def test_all_arms_are_scored_on_a_table_that_anyone_may_bring(
     gate = row(results, held_out=ALL, arm="gated", metric="auroc", k=10)
     assert gate["low"] <= gate["mean"] <= gate["high"]
     assert gate["mean"] > 0.75
-    assert (folder / "report.html").read_text().startswith("<!doctype html>")
+    assert (folder / "report.html").read_text().startswith("<!DOCTYPE html>")
 
 
 def test_a_second_call_computes_nothing_and_says_the_same(
