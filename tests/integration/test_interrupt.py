@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from simulation.bench.measure import descendants
 
-ROUNDS = 600
+ROUNDS = 3000
 COMMAND = [sys.executable, "-c", "from common.cli import main; main()", "simulate"]
 
 
@@ -52,7 +52,7 @@ def test_ctrl_c_leaves_a_whole_checkpoint_and_no_worker_and_resume_loses_nothing
     options = ["--dataset", "table", "--study", settings["study"], "--data", settings["data"]]
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
     run = start(*options, "--workers", 2, "--output", stopped)
-    wait_for_rounds(stopped, 20)
+    wait_for_rounds(stopped, 5)
     workers = descendants(run.pid)
     assert len(workers) == 2
     run.send_signal(signal.SIGINT)
