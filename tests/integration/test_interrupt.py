@@ -14,8 +14,15 @@ from safetensors.torch import load_file
 
 from simulation.bench.measure import descendants
 
-ROUNDS = 3000
-COMMAND = [sys.executable, "-c", "from common.cli import main; main()", "simulate"]
+ROUNDS = 1000
+# A shell that starts the tests in the background has them, and their children, ignore Ctrl-C.
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from common.cli import main
+main()
+"""
+COMMAND = [sys.executable, "-c", PROGRAM, "simulate"]
 
 
 def start(*options: object) -> subprocess.Popen[str]:
