@@ -1,9 +1,8 @@
-"""The arms of a comparison: ways from k labelled patients to predictions for others.
+"""Adaptation by plain inner steps, under a grid of settings that validation tasks choose from.
 
-Every arm has the same form: (support x [D, k, inputs], y [D, k], test x [n, inputs]) to
-probabilities [D, n], for D draws of the support at once. An arm with settings is a `Tunable`:
-a path of settings is predicted in one go, and validation tasks choose among them. The reference
-network is adapted in closed form where one rate holds for all parameters, any other step by step.
+Supports x [D, k, inputs], y [D, k] and patients x [n, inputs] to probabilities [D, n], for D draws
+of the support at once; a path of settings is predicted in one go. The reference network is adapted
+in closed form where one rate holds for all parameters, any other step by step.
 """
 
 from collections.abc import Sequence
