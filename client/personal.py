@@ -71,8 +71,8 @@ def fit(personal: Personal) -> Fit:
     """
     starts, rule = personal.portfolio.for_task(personal.task.name)
     x, y, k = personal.x.double(), personal.y.long(), len(personal.y)
-    at = rule.gate.for_patients(k)
-    learned_at = next(n for n, scale in rule.gate.at.items() if scale is at)
+    learned_at = rule.gate.nearest(k)
+    at = rule.gate.at[learned_at]
     made = panel(starts, x[None], y[None], x)
     mixed = _mixed(at, made, y[None].float(), personal.task.name)
     weights = dict(zip(made.candidates, mixed.weights[:, 0].tolist(), strict=True))

@@ -47,10 +47,14 @@ class Gate:
     at: Mapping[int, Scale]
     tasks: int
 
-    def for_patients(self, k: int) -> Scale:
-        """Return what holds for k labelled patients: of the nearest k that was learned (in log)."""
+    def nearest(self, k: int) -> int:
+        """Return the nearest number of patients (in log) that was learned; of 0, 0 if it was."""
         known = [n for n in self.at if (n > 0) == (k > 0)] or list(self.at)
-        return self.at[min(known, key=lambda n: abs(np.log((n + 1) / (k + 1))))]
+        return min(known, key=lambda n: abs(np.log((n + 1) / (k + 1))))
+
+    def for_patients(self, k: int) -> Scale:
+        """Return what holds for k labelled patients: what was learned at the nearest number."""
+        return self.at[self.nearest(k)]
 
 
 class Mixed(NamedTuple):

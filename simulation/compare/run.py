@@ -12,6 +12,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class Unit:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
+@lru_cache
 def _program() -> str:
     """Return the digest of the packages' own sources: a changed program computes anew."""
     root, digest = Path(__file__).parents[2], hashlib.sha256()
@@ -136,7 +138,7 @@ def _run(units: Sequence[Unit], folder: Path, number: int, reporter: Reporter) -
 def _attempt(unit: Unit) -> tuple[dict[str, Any], Portfolio | None]:
     """Return a unit's scores; a site that leaves nobody to train or to judge on is listed."""
     try:
-        return run_unit(unit.settings, unit.held_out, unit.judging, lambda doing: None)
+        return run_unit(unit.settings, unit.held_out, unit.judging)
     except SettingsError as error:
         if not unit.held_out or len(unit.held_out) > 1:
             raise

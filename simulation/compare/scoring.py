@@ -1,6 +1,5 @@
 """Scoring a unit: every arm, the gate's candidates and the gate on a held-out task, at every k."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,13 +42,14 @@ def judge_task(
 ) -> None:
     """Score all arms, the gate's candidates and the gate on a test task, at every k."""
     name = task.held.task.name
-    rule = learned.rules["known" if cast.knows(name) and "known" in learned.rules else "new"]
+    known = cast.knows(name) and "known" in learned.rules
+    rule = learned.rules["known" if known else "new"]
     for k in (k for k in judging.ks if k <= task.pool):
         query = Query(name, *task.support(k), task.test_x)
         for arm, predict in arms_of(cast, own=own).items():
             scores.add(task, k, arm, _chosen(predict, query, learned.choices[arm].get(k, ())))
         seen = panel(cast.gate_starts(name), query.x, query.y, query.others)
-        if not (cast.knows(name) and "known" in learned.rules):
+        if not known:
             seen = shared(seen)
         for arm, made in candidate_arms(seen).items():
             setting = learned.choices.get(arm, {}).get(k)
@@ -57,7 +57,9 @@ def judge_task(
         mixed = mix(rule.gate.for_patients(k), seen, query.y.float())
         p = mixed.logits.double().sigmoid().numpy()
         scores.add(task, k, GATED, p)
-        scores.sets.append(_sets(task, k, p, mixed, query.y, seen, rule.references))
+        scores.sets.append(
+            _sets(task, k, p, mixed, query.y, seen, rule.references[rule.gate.nearest(k)])
+        )
         if task.held.truth is not None:
             truth = np.repeat(np.asarray(task.held.truth)[task.test][None], len(p), axis=0)
             scores.add(task, k, "truth", truth)
@@ -75,10 +77,9 @@ def _sets(
     mixed: Mixed,
     support_y: Tensor,
     seen: Panel,
-    references: Mapping[int, Reference],
+    reference: Reference,
 ) -> dict[str, Any]:
     """Return the coverage of prediction sets at COVERAGE, their sizes, and the share abstained."""
-    reference = references[min(references, key=lambda n: abs(np.log((n + 1) / (k + 1))))]
     own = mixed.left_out.double().sigmoid().numpy()
     y, sets = task.test_y, []
     for draws_p, draws_own, draws_y in zip(p, own, support_y.numpy(), strict=True):

@@ -18,7 +18,7 @@ from simulation.compare.cast import Cast
 from simulation.compare.control import with_shuffled_labels
 from simulation.compare.division import divide
 from simulation.compare.scoring import Scores, judge_task
-from simulation.compare.validation import Judging, Learned, Tell, Trainer, validate
+from simulation.compare.validation import Judging, Learned, Trainer, validate
 from simulation.draws import draw_some
 from simulation.judge import described
 from simulation.source import Plan, make_plan
@@ -28,7 +28,7 @@ SHUFFLED = "shuffled-labels"
 
 
 def run_unit(
-    settings: RunSettings, held_out: Sequence[str], judging: Judging, tell: Tell
+    settings: RunSettings, held_out: Sequence[str], judging: Judging
 ) -> tuple[dict[str, Any], Portfolio]:
     """Return the unit's scores, as JSON takes them, and what a hospital would be given."""
     torch.set_num_threads(1)
@@ -46,12 +46,10 @@ def run_unit(
         seed=seed,
     )
     trained = Trainer(plan, settings, several, seed)
-    learned = validate(division, trained, judging, seed, tell)
-    tell("training on all")
+    learned = validate(division, trained, judging, seed)
     cast = trained.cast(division.train, {task.held.task.name for task in test})
     scores = Scores()
     for task in test:
-        tell(task.held.name)
         judge_task(cast, task, learned, judging, scores, own=several)
     body = {
         "seed": seed,

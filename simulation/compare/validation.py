@@ -1,6 +1,6 @@
 """What validation teaches a unit: each arm's settings, the gate, the reference of its sets."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,6 @@ MIN_VALIDATION = 5
 """A validation task has so many patients of each class in its test half."""
 NEW_TASKS = 3
 """From so many validation tasks without a start of their own on, they alone teach the gate."""
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -71,15 +70,12 @@ class Trainer:
         return cast
 
 
-def validate(
-    division: Division, trained: Trainer, judging: Judging, seed: int, tell: Tell
-) -> Learned:
+def validate(division: Division, trained: Trainer, judging: Judging, seed: int) -> Learned:
     """Return what the folds' held tasks teach."""
     learned, losses = Learned(), dict[str, dict[int, list[dict[Setting, float]]]]()
     judged: dict[Kind, dict[int, list[Judged]]] = {"known": {}, "new": {}}
     share = -(-VALIDATION_TASKS // max(len(division.folds), 1))
-    for number, fold in enumerate(division.folds, start=1):
-        tell(f"validation fold {number} of {len(division.folds)}")
+    for fold in division.folds:
         tasks, _ = draw_some(
             fold.held, share, VALIDATION_DRAWS, min_per_class=MIN_VALIDATION, seed=seed
         )
