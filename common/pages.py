@@ -24,6 +24,11 @@ def joined(parts: Iterable[object]) -> Html:
     return Html("\n".join(p if isinstance(p, Html) else escape(str(p)) for p in parts))
 
 
+def figure(svg: str, caption: str) -> Html:
+    """Return an SVG picture with its caption."""
+    return element("figure", Html(svg), element("figcaption", caption))
+
+
 def table(
     head: Sequence[object], rows: Iterable[Sequence[object]], *, title: object = "", css: str = ""
 ) -> Html:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from client.table import patients_by_site
+from common.algorithms.base import find_algorithm
 from common.episodes import Task
 from common.metrics import areas
 from common.patients import Patients, tasks_of
@@ -129,8 +130,10 @@ def _starts(
     tasks = {site: [_cut(hospitals[site].task, own)] for site, own in rows.items()}
     sites = tuple(StudySite(name=site) for site in tasks)
     starts = []
-    for name, optimizer, meta_lr in (("maml", "adam", 0.003), ("fedavg", "sgd", 1.0)):
-        server = study.server.model_copy(update={"optimizer": optimizer, "meta_lr": meta_lr})
+    for name in ("maml", "fedavg"):
+        usual = find_algorithm(name)
+        outer = {"optimizer": usual.optimizer, "meta_lr": usual.meta_lr}
+        server = study.server.model_copy(update=outer)
         algorithm = study.algorithm.model_copy(update={"name": name})
         own = study.model_copy(update={"sites": sites, "server": server, "algorithm": algorithm})
         starts.append(Start(name, *train_in_memory(own, tasks, seed)))

@@ -102,7 +102,7 @@ def judge(
         "schema": 1,
         "study": main.study.model_dump(mode="json", by_alias=True) | {"id": main.study.id},
         "settings": dict(settings),
-        "versions": _versions(),
+        "versions": versions(),
         **head,
         "note": plan.dataset.note,
         "training": describe(plan.split),
@@ -201,6 +201,8 @@ def described(task: DrawnTask) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {name: version(name) for name in ("wardround", "flwr", "torch", "numpy", "scipy")}
+def versions(*more: str) -> dict[str, str]:
+    """Return the versions of the software, also of `more` packages."""
+    names = ("wardround", "flwr", "torch", "numpy", "scipy", *more)
+    found = {name: version(name) for name in names}
     return found | {"python": platform.python_version(), "machine": platform.machine()}

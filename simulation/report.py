@@ -14,6 +14,7 @@ from common.pages import (
     Html,
     count,
     element,
+    figure,
     joined,
     listed,
     number,
@@ -174,7 +175,7 @@ def _curves(results: Results) -> Iterator[Html]:
     if not overall(results, "auroc"):
         yield element("p", "Nothing to draw: no task is scored at every k.")
         return
-    yield _figure(
+    yield figure(
         adaptation_curves(results),
         f"Figure 1. Means over {count(len(complete_tasks(results)), 'held-out task')} with 95 % "
         "intervals, at natural prevalence. The steps along k are even for legibility, not to "
@@ -182,7 +183,7 @@ def _curves(results: Results) -> Iterator[Html]:
         "differ, which is common to all arms: to compare arms, see figure 2.",
     )
     if results["differences"]:
-        yield _figure(
+        yield figure(
             difference_curves(results),
             f"Figure 2. {main_arm(results)} minus each other arm, paired over tasks, with 95 % "
             "intervals (none with one task). The shaded side is where it is better.",
@@ -192,7 +193,7 @@ def _curves(results: Results) -> Iterator[Html]:
 def _learning(results: Results) -> Iterator[Html]:
     yield element("h2", "Learning over the rounds")
     if results["learning_curve"]:
-        yield _figure(
+        yield figure(
             learning_curves(results),
             "Figure 3. Mean over validation tasks, which are not the held-out tasks, after "
             f"adaptation to {CURVE_K} labelled patients with the study's own inner rate and steps, "
@@ -204,7 +205,3 @@ def _learning(results: Results) -> Iterator[Html]:
             f"There is no curve: no validation task has {CURVE_K} patients that can be labelled, "
             "or no initialization was kept on the way.",
         )
-
-
-def _figure(svg: str, caption: str) -> Html:
-    return element("figure", Html(svg), element("figcaption", caption))

@@ -107,8 +107,8 @@ def _without_start(x: Tensor, y: Tensor, others: Tensor) -> Iterator[_Found]:
 def _from_start(start: Start, x: Tensor, y: Tensor, others: Tensor) -> Iterator[_Found]:
     support, other = View(start, x), View(start, others)
 
-    def fitted(gram: Gram, strength: float) -> Posterior:
-        scaled = gram.scaled(torch.full_like(x[:, 0, 0], strength)).with_intercept(INTERCEPT)
+    def fitted(gram: Gram, strength: float, intercept: float = INTERCEPT) -> Posterior:
+        scaled = gram.scaled(torch.full_like(x[:, 0, 0], strength)).with_intercept(intercept)
         return posterior(scaled, support.logit, other.logit, y)
 
     yield (
@@ -117,9 +117,7 @@ def _from_start(start: Start, x: Tensor, y: Tensor, others: Tensor) -> Iterator[
     )
     inputs = input_gram(x, others)
     for variance in INTERCEPTS:
-        only = inputs.scaled(torch.zeros_like(x[:, 0, 0])).with_intercept(variance)
-        fit = posterior(only, support.logit, other.logit, y)
-        yield Candidate(start.name, "intercept", variance), fit
+        yield Candidate(start.name, "intercept", variance), fitted(inputs, 0.0, variance)
     for family, gram, strengths in (
         ("head", relative(head_gram(support, other)), HEAD),
         ("full", relative(full_gram(support, other)), FULL),

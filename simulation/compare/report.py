@@ -14,6 +14,7 @@ from common.pages import (
     Html,
     count,
     element,
+    figure,
     joined,
     listed,
     number,
@@ -186,7 +187,7 @@ def _harm(results: Results) -> Iterator[Html]:
 
 def _pictures(results: Results) -> Iterator[Html]:
     yield element("h2", "Adaptation to a few labelled patients")
-    yield _figure(
+    yield figure(
         arm_curves(results),
         f"Figure 1. Means over {count(_complete(results), 'held-out task')} "
         "with 95 % bootstrap intervals, at natural prevalence; other arms stand in the tables. The "
@@ -194,12 +195,12 @@ def _pictures(results: Results) -> Iterator[Html]:
         "intervals hold how much tasks differ, which is common to all arms: to compare arms, see "
         "figure 2.",
     )
-    yield _figure(
+    yield figure(
         ahead_curves(results),
         "Figure 2. The gate minus the best baseline, which is named under each k, paired over "
         "tasks, with 95 % intervals (none with one task). The shaded side is where it is better.",
     )
-    yield _figure(
+    yield figure(
         candidate_curves(results),
         "Figure 3. The gate (thick) and its candidates, each used alone with the strength that "
         "validation chose for that k. Colour is the start, marker the family. The candidate that "
@@ -209,7 +210,3 @@ def _pictures(results: Results) -> Iterator[Html]:
 
 def _complete(results: Results) -> int:
     return max((row["tasks"] for row in overall(results, "auroc").values()), default=0)
-
-
-def _figure(svg: str, caption: str) -> Html:
-    return element("figure", Html(svg), element("figcaption", caption))

@@ -9,11 +9,9 @@ An output folder holds:
 
 import hashlib
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from simulation.compare import results
 from simulation.compare.report import report_html
 from simulation.compare.unit import run_unit
 from simulation.compare.validation import Judging
+from simulation.judge import versions
 from simulation.progress import Reporter
 from simulation.run import REPORT_FILE, RESULTS_FILE, results_json
 from simulation.scenarios import MANY_SITES
@@ -163,7 +162,7 @@ def _results(
         "command": "compare",
         "study": study.model_dump(mode="json", by_alias=True) | {"id": study.id},
         "settings": dict(settings) | {"seeds": list(seeds)} | asdict(judging),
-        "versions": _versions(),
+        "versions": versions("scikit-learn"),
         **head,
         "note": plan.dataset.note,
         "units": [_described(unit) for unit in units],
@@ -178,9 +177,3 @@ def _results(
 
 def _described(unit: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in unit.items() if key not in ("scores", "sets")}
-
-
-def _versions() -> dict[str, str]:
-    names = ("wardround", "flwr", "torch", "numpy", "scipy", "scikit-learn")
-    found = {name: version(name) for name in names}
-    return found | {"python": platform.python_version(), "machine": platform.machine()}

@@ -293,3 +293,21 @@ def test_few_tasks_leave_the_weights_near_the_prior() -> None:
     names = list(at.log_weights)
     moved = torch.tensor([at.log_weights[n] for n in names]) - _prior(names)
     assert moved.abs().max() < 2
+
+
+def test_where_nothing_orders_the_patients_everybody_gets_the_prevalence() -> None:
+    # The one candidate ranks against the diagnosis, as starts do of a new one.
+    start = Candidate("maml", "zero")
+    given = tasks(4, k=0, candidates=(PREVALENCE, start))
+    against = []
+    for task in given:
+        even, ranked = task.panel.logits
+        wrong = -3 * (2 * task.y - 1).float().expand_as(ranked)
+        logits = torch.stack([torch.zeros_like(even), wrong])
+        against.append(task._replace(panel=task.panel._replace(logits=logits)))
+    gate = learn({0: against})
+    assert set(gate.at[0].log_weights) == {"prevalence"}
+    prevalence = sum(float(task.y.float().mean()) for task in against) / len(against)
+    for task in against:
+        p = mix(gate.at[0], task.panel, task.support_y).logits.sigmoid()
+        assert p.flatten().tolist() == pytest.approx([prevalence] * p.numel(), abs=1e-5)
