@@ -17,7 +17,7 @@ from common.episodes import Rows
 from common.personal.candidates import FREE_INTERCEPT, INTERCEPT, LOCAL, Candidate
 from common.personal.gate import Scale, pooled
 from common.personal.laplace import fitted, moderated
-from common.personal.starts import Start
+from common.personal.starts import Start, by_all, by_head, units
 
 _MOST = 13.815511  # logit of 1 - 1e-6: beyond it a candidate by steps is cut off
 _LIKE = Candidate("", "local", LOCAL[-1])
@@ -202,8 +202,7 @@ class _StartView(nn.Module):
         self.register_buffer("gate", gate)
 
     def _units(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        z = self.network.enters(x)
-        return z.relu(), (z > 0).to(x.dtype) * self.network.v
+        return units(self.network.enters(x), self.network.v)
 
     def forward(
         self, x: Tensor, products: Tensor, squares: Tensor
@@ -213,9 +212,9 @@ class _StartView(nn.Module):
         products [n, k] and squares [n] are the inner products of the inputs.
         """
         hidden, gate = self._units(x)
-        head, head_variance = 2 * (hidden @ self.hidden.mT + 1), 2 * (hidden.square().sum(1) + 1)
-        full = (gate @ self.gate.mT) * (products + 1) + head
-        full_variance = gate.square().sum(1) * (squares + 1) + head_variance
+        head, head_variance = by_head(hidden @ self.hidden.mT), by_head(hidden.square().sum(1))
+        full = by_all(gate @ self.gate.mT, products, head)
+        full_variance = by_all(gate.square().sum(1), squares, head_variance)
         logit = hidden @ self.network.v + self.network.bias
         return (head, head_variance), (full, full_variance), logit
 

@@ -49,7 +49,7 @@ class View:
         w1, b1, w2, b2 = theta.values()
         z = x @ w1.mT + b1
         v = w2[1] - w2[0]
-        self.hidden, self.gate, self.x = z.relu(), (z > 0).to(x.dtype) * v, x
+        self.hidden, self.gate, self.x = *units(z, v), x
         self.logit = self.hidden @ v + (b2[1] - b2[0])
 
     def _generic(self, learner: Learner, theta: Params, x: Tensor) -> None:
@@ -70,28 +70,52 @@ class View:
     def head_products(self, other: "View") -> Tensor:
         """Return the inner products [..., n, m] of the gradients by the last layer."""
         if self.reference:
-            return 2 * (self.hidden @ other.hidden.mT + 1)
+            return by_head(self.hidden @ other.hidden.mT)
         return self.head @ other.head.mT
 
     def all_products(self, other: "View") -> Tensor:
         """Return the inner products [..., n, m] of the gradients by all parameters."""
         if self.reference:
-            first = (self.gate @ other.gate.mT) * (self.x @ other.x.mT + 1)
-            return first + self.head_products(other)
+            first, inputs = self.gate @ other.gate.mT, self.x @ other.x.mT
+            return by_all(first, inputs, self.head_products(other))
         return self.all @ other.all.mT
 
     def head_squares(self) -> Tensor:
         """Return the squared norm [...] of the gradient by the last layer."""
         if self.reference:
-            return 2 * (self.hidden.square().sum(-1) + 1)
+            return by_head(self.hidden.square().sum(-1))
         return self.head.square().sum(-1)
 
     def all_squares(self) -> Tensor:
         """Return the squared norm [...] of the gradient by all parameters."""
         if self.reference:
-            first = self.gate.square().sum(-1) * (self.x.square().sum(-1) + 1)
-            return first + self.head_squares()
+            first, inputs = self.gate.square().sum(-1), self.x.square().sum(-1)
+            return by_all(first, inputs, self.head_squares())
         return self.all.square().sum(-1)
+
+
+def units(entering: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the reference network's hidden units, and the logit's gradient by what enters them.
+
+    v [hidden]: the last layer's weights for the diagnosis less those against it.
+    """
+    return entering.relu(), (entering > 0).to(entering.dtype) * v
+
+
+def by_head(hidden: Tensor) -> Tensor:
+    """Return products of gradients by the last layer, from those of the hidden units.
+
+    Both of its rows move, in opposite directions, and so do their intercepts.
+    """
+    return 2 * (hidden + 1)
+
+
+def by_all(first: Tensor, inputs: Tensor, head: Tensor) -> Tensor:
+    """Return products of gradients by all parameters.
+
+    From those by what enters the hidden units, of the inputs, and by the last layer.
+    """
+    return first * (inputs + 1) + head
 
 
 def head_gram(support: View, other: View) -> Gram:
