@@ -12,8 +12,8 @@ import torch
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
+from client.release import release
 from client.site import open_site
-from common.drawing import draw_episodes
 from common.errors import InvalidMessage
 from common.messages import (
     HELLO,
@@ -25,7 +25,6 @@ from common.messages import (
     reply,
     update_content,
 )
-from common.randomness import generator, stream
 
 log = logging.getLogger("wardround.client")
 Handler = Callable[[Message, Context], Message]
@@ -61,7 +60,8 @@ def hello(message: Message, context: Context) -> Message:
 @answers_with_code
 def update(message: Message, context: Context) -> Message:
     """Adapt on this round's episodes and answer with the meta-gradient alone."""
-    study, site, learner = open_site(context.node_config, context.run_config)
+    opened = open_site(context.node_config, context.run_config)
+    study, site, learner = opened
     instruction = read_instruction(message.content, dim=learner.dim)
     if instruction.study != study.id:
         raise InvalidMessage(
@@ -70,9 +70,5 @@ def update(message: Message, context: Context) -> Message:
             where=site.name,
             remedy="agree on one study.toml",
         )
-    index = instruction.round_index
-    draws = stream(site.key, "episodes", counter=index)
-    episodes = draw_episodes(site.tasks, learner.plan, draws)
-    noise = learner.noise(generator(site.key, "noise", index))
-    vector = learner.update(instruction.theta, episodes, round_index=index, noise=noise)
-    return reply(message, update_content(study.id, index, vector))
+    vector = release(opened, instruction)
+    return reply(message, update_content(study.id, instruction.round_index, vector))

@@ -18,6 +18,7 @@ from common.errors import SettingsError
 Name = Annotated[str, Field(min_length=1, max_length=80)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Value = str | bool | int | float
+Aggregation = Literal["mean", "median", "trimmed-mean", "multi-krum", "centred-clipping"]
 
 
 class _Part(BaseModel):
@@ -69,10 +70,17 @@ class GroupRule(_Part):
 
 
 class StudySite(_Part):
-    """A site of the roster and its weight, which no client can assert."""
+    """A site of the roster and its weight, which no client can assert.
+
+    patients: the number of patient slots that the site has declared, public and fixed for the
+    study; needed where noise is asked for. tasks: the names of those that it takes part in, again
+    as declared; empty means all.
+    """
 
     name: Name
     weight: float = Field(default=1.0, gt=0)
+    patients: int = Field(default=0, ge=0, le=100_000_000)
+    tasks: tuple[Name, ...] = ()
 
 
 class Columns(_Part):
@@ -125,19 +133,38 @@ class ServerSettings(_Part):
 
 
 class PrivacySettings(_Part):
-    """Clipping and noise at the site. No epsilon follows from them yet: see LIMITATIONS.md.
+    """What protects the patients of a site: docs/privacy.md.
 
-    clip_norm: the Euclidean norm that one episode's update may have, of FedAvg and its kin a site's
-    whole update. noise_multiplier: the noise's standard deviation, relative to clip_norm.
+    profile: "masked" (noise at the site and secure aggregation), "robust" (noise at the site and
+    robust aggregation of single updates), or "none", which promises nothing and is for simulations.
+    clip_norm: the Euclidean norm that one group's update may have, of FedAvg and its kin without
+    noise a site's whole update. noise_multiplier: the noise's standard deviation in clip norms,
+    before the sum is divided by the expected number of groups. coin: the probability that a group
+    takes part in a round. delta: of the (epsilon, delta) that the site's ledger accounts for.
+    spare_rounds: so many releases beyond the study's rounds are reserved for rounds that fail.
+    aggregation: how single updates are put together; all but the mean need the robust profile.
+    malicious_share: the share of sites that robust aggregation has to withstand.
     """
 
-    clip_norm: float | None = Field(default=None, gt=0)
+    profile: Literal["none", "masked", "robust"] = "none"
+    clip_norm: float | None = Field(default=None, gt=0, le=1000)
     noise_multiplier: float = Field(default=0.0, ge=0, le=1000)
+    coin: Share = 0.1
+    delta: float = Field(default=1e-5, gt=0, le=1e-3)
+    spare_rounds: int = Field(default=0, ge=0, le=1_000_000)
+    aggregation: Aggregation = "mean"
+    malicious_share: float = Field(default=0.2, ge=0, lt=0.5)
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
         if self.noise_multiplier and self.clip_norm is None:
             raise ValueError("noise_multiplier is relative to clip_norm, which is not set")
+        if self.profile != "none" and not self.noise_multiplier:
+            raise ValueError(f"the {self.profile} profile needs clip_norm and noise_multiplier")
+        if self.aggregation != "mean" and self.profile == "masked":
+            raise ValueError(f"{self.aggregation} needs single updates; a masked sum has none")
+        if self.aggregation == "mean" and self.profile == "robust":
+            raise ValueError("the robust profile needs an aggregation other than the mean")
         return self
 
 
@@ -188,7 +215,23 @@ class Study(_Part):
                 raise ValueError(f"task {task.name} takes its label from a feature, {task.column}")
             if unknown := set(task.forbidden) - set(features):
                 raise ValueError(f"task {task.name} forbids {min(unknown)}, which is no feature")
+        for site in self.sites:
+            if strange := set(site.tasks) - {task.name for task in self.tasks}:
+                raise ValueError(f"site {site.name} declares {min(strange)}, which is no task")
         return self
+
+    @model_validator(mode="after")
+    def _private(self) -> Self:
+        if self.privacy.noise_multiplier and self.episodes.prevalence != "natural":
+            raise ValueError("groups of patients are drawn blindly: prevalence must be natural")
+        if self.privacy.profile == "masked" and self.server.sites_per_round:
+            raise ValueError("secure aggregation asks every site: sites_per_round must be 0")
+        return self
+
+    @property
+    def group_size(self) -> int:
+        """Patients in a group, the unit that is clipped: support and query of one episode."""
+        return self.episodes.support + self.episodes.query
 
     @property
     def id(self) -> str:

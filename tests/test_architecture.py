@@ -26,6 +26,8 @@ OWNERS = {
         "simulation/grid.py",
         "simulation/ray_engine.py",
     },
+    "cryptography": {"common/crypto.py"},
+    "dp_accounting": {"common/privacy/accounting.py"},
     "pandas": {"client/", "simulation/datasets/"},
     "onnx": {"client/export.py"},
     "onnxruntime": {"client/export.py"},
