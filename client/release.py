@@ -6,9 +6,10 @@ Whatever protects the patients stands on this road, in this order (docs/decision
 from torch import Tensor
 
 from client.site import Opened
+from common.crypto import ByteStream
 from common.drawing import draw_episodes
 from common.messages import Instruction
-from common.randomness import generator, stream
+from common.randomness import release_key, stream
 
 
 def release(opened: Opened, instruction: Instruction) -> Tensor:
@@ -19,7 +20,10 @@ def release(opened: Opened, instruction: Instruction) -> Tensor:
     """
     _, site, learner = opened
     index = instruction.round_index
-    draws = stream(site.key, "episodes", counter=index)
-    episodes = draw_episodes(site.tasks, learner.plan, draws)
-    noise = learner.noise(generator(site.key, "noise", index))
-    return learner.update(instruction.theta, episodes, round_index=index, noise=noise)
+    if learner.mechanism is None:
+        draws = stream(site.key, "episodes", counter=index)
+        episodes = draw_episodes(site.tasks, learner.plan, draws)
+        return learner.update(instruction.theta, episodes, round_index=index)
+    secret = ByteStream(release_key(site.key, index))
+    sites = [learner.slotted(site)]
+    return learner.private_updates(instruction.theta, sites, [secret], round_index=index)[0]

@@ -19,6 +19,7 @@ from common.episodes import Site
 from common.errors import SettingsError, TableError
 from common.learner import Learner, make_learner
 from common.patients import tasks_of
+from common.slots import with_slots
 from common.sources import RunSettings, simulated_source
 from common.study import Study, read_study
 
@@ -44,7 +45,8 @@ def _open(node_items: _Items, run_items: _Items) -> Opened:
     node, run = dict(node_items), dict(run_items)
     if "partition-id" in node:
         source = simulated_source()
-        study, site = source.study(run), source.site(run, int(node["partition-id"]))
+        study = source.study(run)
+        site = with_slots(source.site(run, int(node["partition-id"])), study)
     else:
         study, site = _hospital({key: str(value) for key, value in node.items()})
     return Opened(study, site, make_learner(study, seed=0))

@@ -33,11 +33,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Site:
-    """A hospital as its client sees it: a name, a secret key for its draws, and its tasks."""
+    """A hospital as its client sees it: a name, a secret key for its draws, and its tasks.
+
+    slots: the number of patient slots it has declared, where groups of patients are drawn.
+    """
 
     name: str
     key: bytes
     tasks: Sequence[Task]
+    slots: int = 0
 
 
 class Rows(NamedTuple):

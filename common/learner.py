@@ -6,7 +6,7 @@ A site's update is computed by one of three kinds of arithmetic: `generic` is `t
 same numbers to 1e-6.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, get_args
@@ -24,14 +24,17 @@ from common.algorithms.base import (
     site_updates,
 )
 from common.compilation import compiled
-from common.episodes import Episode, EpisodePlan, Rows
+from common.crypto import ByteStream
+from common.episodes import Episode, EpisodePlan, Rows, Site
 from common.errors import NonFiniteError, SettingsError
 from common.features import num_inputs
 from common.jit import COMPILED
 from common.models import Loss, initialize, perceptron, weighted_loss
 from common.parameters import Params, count, unflatten
 from common.privacy.clipping import clip
-from common.privacy.noise import gaussian
+from common.privacy.groups import draw_groups
+from common.privacy.mechanism import Mechanism
+from common.slots import SlottedSite, gather, slotted
 from common.study import AlgorithmSettings, PrivacySettings, Study
 
 Arithmetic = Literal["auto", "reference", "generic", "compiled"]
@@ -60,49 +63,85 @@ class Learner:
         """The number d of learned scalars."""
         return count(self.initial)
 
-    def updates(self, meta: Tensor, episodes: Episode, *, round_index: int) -> Tensor:
-        """Return the updates [B, d] of B sites for `meta` [d] in round 1..rounds, before noise.
-
-        episodes: [B, E, ...]. A row may hold NaN or infinity: the caller drops it.
-        """
-        progress = (round_index - 1) / max(self.rounds - 1, 1)
-        settings = replace(self.settings, progress=progress)
-        params, clip_norm = unflatten(meta, self.initial), self.privacy.clip_norm
-        if clip_norm is None:
-            return self.compute(params, episodes, settings).detach()
-        if self.algorithm.site_update is not None:
-            return clip(self.compute(params, episodes, settings).detach(), clip_norm=clip_norm)
-        sites = len(episodes.support.weight)
-        single = self.compute(params, _one_by_one(episodes), settings).detach()
-        clipped = clip(single, clip_norm=clip_norm).view(sites, -1, self.dim)
-        return clipped.sum(1) / self.plan.meta_batch  # what was drawn is no public number
-
-    def noise(self, rng: np.random.Generator) -> Tensor | None:
-        """Return the noise [d] of one site's update, or None where the study asks for none."""
+    @property
+    def mechanism(self) -> Mechanism | None:
+        """What bounds and noises the groups' updates, or None where the study asks for no noise."""
         privacy = self.privacy
         if not (privacy.noise_multiplier and privacy.clip_norm):
             return None
-        parts = 1 if self.algorithm.site_update is not None else self.plan.meta_batch
-        return gaussian(rng, self.dim, std=privacy.noise_multiplier * privacy.clip_norm / parts)
+        return Mechanism(clip_norm=privacy.clip_norm, noise_multiplier=privacy.noise_multiplier)
 
-    def update(
-        self, meta: Tensor, episodes: Episode, *, round_index: int, noise: Tensor | None = None
+    def slotted(self, site: Site) -> SlottedSite:
+        """Return the site's patients by slot, for `private_updates`.
+
+        Raises:
+            SettingsError: the site has declared too few patients for one group.
+        """
+        size = self.plan.support + self.plan.query
+        return slotted(site, size=size, coin=self.privacy.coin)
+
+    def updates(self, meta: Tensor, episodes: Episode, *, round_index: int) -> Tensor:
+        """Return the updates [B, d] of B sites for `meta` [d] in round 1..rounds, without noise.
+
+        episodes: [B, E, ...]. A row may hold NaN or infinity: the caller drops it.
+        """
+        clip_norm = self.privacy.clip_norm
+        if clip_norm is None or self.algorithm.site_update is not None:
+            whole = self._computed(meta, episodes, round_index)
+            return whole if clip_norm is None else clip(whole, clip_norm=clip_norm)
+        single = self._computed(meta, _one_by_one(episodes), round_index)
+        clipped = clip(single, clip_norm=clip_norm)
+        return (
+            clipped.view(len(episodes.support.weight), -1, self.dim).sum(1) / self.plan.meta_batch
+        )
+
+    def private_updates(
+        self,
+        meta: Tensor,
+        sites: Sequence[SlottedSite],
+        streams: Sequence[ByteStream],
+        *,
+        round_index: int,
     ) -> Tensor:
-        """Return one site's update [d] from its episodes [E, ...], with the noise added.
+        """Return the noised updates [B, d], float32, of B sites with a secret stream each.
+
+        The streams are used up before any patient is read, then by the noise; a stream that was
+        used before must never be given again.
+        """
+        mechanism = self.mechanism
+        assert mechanism is not None  # noqa: S101 (the caller has asked)
+        drawn = [draw_groups(s.grouping, stream) for s, stream in zip(sites, streams, strict=True)]
+        episodes, owner = gather(sites, drawn, support=self.plan.support)
+        grouped = Episode(*(Rows(*(part.unsqueeze(1) for part in side)) for side in episodes))
+        single = np.zeros((0, self.dim), dtype=np.float32)
+        if len(owner):
+            single = self._computed(meta, grouped, round_index).numpy()
+        released = [
+            mechanism.release(single[owner == i], stream, expected=site.grouping.expected)
+            for i, (site, stream) in enumerate(zip(sites, streams, strict=True))
+        ]
+        return torch.from_numpy(np.array(released)).float()
+
+    def _computed(self, meta: Tensor, episodes: Episode, round_index: int) -> Tensor:
+        progress = (round_index - 1) / max(self.rounds - 1, 1)
+        settings = replace(self.settings, progress=progress)
+        return self.compute(unflatten(meta, self.initial), episodes, settings).detach()
+
+    def update(self, meta: Tensor, episodes: Episode, *, round_index: int) -> Tensor:
+        """Return one site's update [d] from its episodes [E, ...], without noise.
 
         Raises:
             NonFiniteError: the update holds NaN or infinity.
         """
         alone = Episode(*(Rows(*(part[None] for part in side)) for side in episodes))
-        (result,) = self.updates(meta, alone, round_index=round_index)
+        result = self.updates(meta, alone, round_index=round_index)[0]
         if not torch.isfinite(result).all():
             raise NonFiniteError(
                 "the update is NaN or infinite",
                 where=f"{self.algorithm.name}, round {round_index}",
                 remedy="lower inner_lr or inner_steps",
             )
-        released: Tensor = result if noise is None else result + noise
-        return released
+        return result
 
 
 def _one_by_one(episodes: Episode) -> Episode:
@@ -122,6 +161,7 @@ def make_learner(study: Study, *, seed: int, arithmetic: Arithmetic = "auto") ->
             arithmetic cannot be had.
     """
     algorithm = find_algorithm(study.algorithm.name)
+    _check_fit(algorithm, study)
     settings = inner_settings(algorithm, study.algorithm)
     inputs = num_inputs(study.features)
     model, theta = initialize(lambda: perceptron(inputs, hidden=study.model.hidden), seed)
@@ -137,6 +177,15 @@ def make_learner(study: Study, *, seed: int, arithmetic: Arithmetic = "auto") ->
         privacy=study.privacy,
         compute=choose(algorithm, loss, arithmetic),
     )
+
+
+def _check_fit(algorithm: Algorithm, study: Study) -> None:
+    if study.privacy.noise_multiplier and not algorithm.group_wise:
+        raise SettingsError(
+            f"{algorithm.name} has no update that one group of patients determines alone",
+            where="privacy.noise_multiplier",
+            remedy="take another algorithm (docs/algorithms.md), or no noise",
+        )
 
 
 def choose(algorithm: Algorithm, loss: Loss, arithmetic: Arithmetic) -> Reference:

@@ -30,6 +30,11 @@ def derived_key(*key: str | int | bytes) -> bytes:
     return _digest(key)
 
 
+def release_key(site_key: bytes, round_index: int) -> bytes:
+    """Return the key of a virtual site's secret draws in a round: a secret only to the innocent."""
+    return derived_key(site_key, "release", round_index)
+
+
 def stream(*key: str | int | bytes, counter: int = 0) -> Stream:
     """Return the stream of 32-bit words that belongs to `key` and `counter`, 0 to 2^32 - 1."""
     return open_stream(stream_key(*key), counter)

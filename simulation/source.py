@@ -4,13 +4,16 @@ Everything here is a function of the settings, so that every process of a run, w
 started it, finds the same sites.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from common.algorithms.base import find_algorithm
-from common.episodes import Site
+from common.episodes import Site, Task
 from common.errors import SettingsError
 from common.randomness import derived_key
 from common.sources import RunSettings
@@ -132,7 +135,15 @@ def tailored(plan: Plan, settings: RunSettings) -> Study:
     dump["server"] |= _given(settings, rounds="rounds")
     listed = {site["name"]: site for site in dump["sites"]}
     dump["sites"] = [listed.get(name, {"name": name}) for name in plan.split.train]
+    if study.privacy.noise_multiplier:
+        for site in dump["sites"]:
+            site["patients"] = site.get("patients") or _num_patients(plan.split.train[site["name"]])
     return make_study(dump, where="settings")
+
+
+def _num_patients(tasks: Sequence[Task]) -> int:
+    """Return the number of patients that any of the tasks has."""
+    return len(np.unique(np.concatenate([task.patient for task in tasks])))
 
 
 def _base_study(plan: Plan, path: str) -> Study:

@@ -20,6 +20,7 @@ from common.files import write_atomically
 from common.learner import Arithmetic, Learner, make_learner
 from common.parameters import Params, all_finite, unflatten
 from common.randomness import derived_key
+from common.slots import with_slots
 from common.sources import RunSettings
 from common.study import Study, study_toml
 from server.rounds import Ask
@@ -141,6 +142,7 @@ def _run(
     on_round: OnRound = lambda round_index: None,
 ) -> ServerState:
     weight_of = {site.name: site.weight for site in study.sites}
+    sites = [with_slots(site, study) for site in sites]
     weights = np.array([weight_of[site.name] for site in sites])
     fleet = Fleet(learner, sites, weights, study.server.max_update_norm)
     with asking(fleet, workers, on_round) as ask:

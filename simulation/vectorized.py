@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.aggregation import WeightedSum, add_weighted, norms, nothing
+from common.crypto import ByteStream
 from common.drawing import (
     as_episode,
     check_plan,
@@ -32,7 +33,9 @@ from common.episodes import Episode, Rows, Site, Task
 from common.learner import Learner
 from common.parameters import flatten
 from common.picking import Packed, Picked, SiteTable
-from common.randomness import Stream, generator, stream_key
+from common.privacy.mechanism import on_grid
+from common.randomness import Stream, release_key, stream_key
+from common.slots import SlottedSite
 from server.rounds import Answers, Ask
 from server.state import ServerState
 from simulation.workers import Map, workers
@@ -88,6 +91,11 @@ class Fleet:
         return tables
 
     @cached_property
+    def slotted(self) -> list[SlottedSite]:
+        """Each site's patients by slot, where groups of them are drawn."""
+        return [self.learner.slotted(site) for site in self.sites]
+
+    @cached_property
     def keys(self) -> list[Stream]:
         """Each site's key of its draws, one stream a round."""
         return [stream_key(site.key, "episodes") for site in self.sites]
@@ -119,12 +127,34 @@ class Fleet:
         total, weight = np.zeros(len(job.meta)), 0.0
         for start in range(0, len(job.sites), CHUNK):
             chunk = job.sites[start : start + CHUNK]
-            self.draw(chunk, job.round_index)
-            updates = self.compute(meta, job.round_index, chunk).numpy()
+            updates = self.updates(meta, job.round_index, chunk).numpy()
             weights = self.screen(updates, chunk, dropped)
-            add_weighted(total, updates, weights)
+            self.add(total, updates, weights)
             weight += float(weights.sum())
         return Part(total, weight, dropped)
+
+    def add(
+        self,
+        total: NDArray[np.float64],
+        updates: NDArray[np.float32],
+        weights: NDArray[np.float64],
+    ) -> None:
+        """Add the weighted updates [b, d] to total [d]; bit for bit what masked sums come to."""
+        if self.learner.privacy.profile == "masked":
+            total += on_grid(updates[weights != 0] * weights[weights != 0, None]).sum(axis=0)
+        else:
+            add_weighted(total, updates, weights)
+
+    def updates(self, meta: Tensor, round_index: int, chunk: NDArray[np.int64]) -> Tensor:
+        """Return the updates [b, d] of the chunk's sites, as they would be sent."""
+        if self.learner.mechanism is not None:
+            self.room[1].counts[: len(chunk)] = 1  # noise is an update too
+            sites = [self.slotted[number] for number in chunk.tolist()]
+            keys = [self.sites[number].key for number in chunk.tolist()]
+            streams = [ByteStream(release_key(key, round_index)) for key in keys]
+            return self.learner.private_updates(meta, sites, streams, round_index=round_index)
+        self.draw(chunk, round_index)
+        return self.compute(meta, round_index, chunk)
 
     def draw(self, chunk: NDArray[np.int64], round_index: int) -> None:
         """Draw the chunk's episodes."""
@@ -144,7 +174,7 @@ class Fleet:
             for count in (c for c in distinct if c > 0):
                 (rows,) = np.nonzero(counts == count)
                 updates[rows] = self._alike(meta, round_index, chunk, count, rows)
-        return self._noised(updates, round_index, chunk)
+        return updates
 
     def _alike(
         self,
@@ -159,13 +189,6 @@ class Fleet:
         if rows is not None:
             episodes = _take(episodes, torch.from_numpy(rows))
         return self.learner.updates(meta, episodes, round_index=round_index)
-
-    def _noised(self, updates: Tensor, round_index: int, chunk: NDArray[np.int64]) -> Tensor:
-        if self.learner.privacy.noise_multiplier:
-            for i, number in enumerate(chunk.tolist()):
-                noise = self.learner.noise(generator(self.sites[number].key, "noise", round_index))
-                updates[i] += noise if noise is not None else 0
-        return updates
 
     def screen(
         self, updates: NDArray[np.float32], chunk: NDArray[np.int64], dropped: dict[int, str]

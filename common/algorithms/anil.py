@@ -40,6 +40,7 @@ ANIL = Algorithm(
     name="anil",
     summary="ANIL: only the head adapts, exact second order through it",
     source="Raghu et al. 2020, arXiv 1909.09157",
+    group_wise=True,
     episode_update=gradient_of(query_loss),
     rates=head_rates,
 )

@@ -78,7 +78,9 @@ class Algorithm:
 
     reference: the same update for `common.models.perceptron` with cross-entropy, but faster; tests
     prove it equal. initial: theta to the first `meta`. rates: inner rates, in training and in use.
-    optimizer, meta_lr: the server optimizer that a study takes if it names none.
+    optimizer, meta_lr: the server optimizer that a study takes if it names none. group_wise: the
+    algorithm declares that its update for one episode alone is a function of that episode and
+    public values only, and worth having: what patient-level differential privacy needs.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Algorithm:
     options: Mapping[str, Option] = field(default_factory=dict)
     optimizer: OptimizerName = "adam"
     meta_lr: float = 0.003
+    group_wise: bool = False
 
     def __post_init__(self) -> None:
         if (self.episode_update is None) == (self.site_update is None):

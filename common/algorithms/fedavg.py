@@ -58,6 +58,7 @@ FEDAVG = Algorithm(
     name="fedavg",
     summary="FedAvg: one model for all, the mean of local trainings",
     source="McMahan et al. 2017, arXiv 1602.05629",
+    group_wise=True,
     site_update=partial(local_training, proximal=False),
     reference=partial(reference_updates, proximal=False),
     options={"epochs": EPOCHS},
@@ -69,6 +70,7 @@ FEDPROX = Algorithm(
     name="fedprox",
     summary="FedProx: FedAvg with a pull towards the shared model",
     source="Li et al. 2020, arXiv 1812.06127",
+    group_wise=True,
     site_update=partial(local_training, proximal=True),
     reference=partial(reference_updates, proximal=True),
     options={

@@ -45,6 +45,7 @@ MAML = Algorithm(
     name="maml",
     summary="MAML, exact second order: the gradient runs through all inner steps",
     source="Finn et al. 2017, arXiv 1703.03400",
+    group_wise=True,
     episode_update=gradient_of(partial(query_loss, second_order=True)),
     reference=partial(reference_updates, second_order=True),
 )
@@ -53,6 +54,7 @@ FOMAML = Algorithm(
     name="fomaml",
     summary="first-order MAML: the query gradient at phi",
     source="Finn et al. 2017, section 5.2",
+    group_wise=True,
     episode_update=gradient_of(partial(query_loss, second_order=False)),
     reference=partial(reference_updates, second_order=False),
 )

@@ -37,6 +37,7 @@ META_SGD = Algorithm(
     name="meta-sgd",
     summary="Meta-SGD: learns theta and one inner rate a parameter",
     source="Li et al. 2017, arXiv 1707.09835",
+    group_wise=True,
     episode_update=gradient_of(query_loss),
     initial=with_rates,
     rates=learned_rates,

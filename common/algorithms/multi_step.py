@@ -39,5 +39,6 @@ MULTI_STEP = Algorithm(
     name="multi-step",
     summary="MAML with the annealed multi-step loss",
     source="Antoniou et al. 2019, arXiv 1810.09502",
+    group_wise=True,
     episode_update=gradient_of(weighted_query_loss),
 )

@@ -22,6 +22,7 @@ REPTILE = Algorithm(
     name="reptile",
     summary="Reptile: moves theta towards each episode's adapted model",
     source="Nichol et al. 2018, arXiv 1803.02999",
+    group_wise=True,
     episode_update=difference,
     optimizer="sgd",
     meta_lr=1.0,

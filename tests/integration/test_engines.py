@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from common.algorithms.maml import MAML
+from common.errors import SettingsError
 from common.learner import make_learner
 from common.parameters import Params
 from common.study import Study
@@ -21,7 +22,8 @@ from simulation.vectorized import NO_EPISODE, NOT_FINITE, TOO_LARGE, Fleet, Job
 Settings = dict[str, Any]
 Wards = Callable[..., Settings]
 ALGORITHMS = sorted(entry_points(group="wardround.algorithms").names)
-PRIVACY = {"clip_norm": 0.05, "noise_multiplier": 1.0}
+CLIPPED = {"clip_norm": 0.05}
+PRIVACY = {"clip_norm": 0.05, "noise_multiplier": 1.0, "coin": 0.5}
 
 
 def study_of(settings: Settings) -> Study:
@@ -37,12 +39,16 @@ def assert_same(a: Params, b: Params, tolerance: float = 1e-5) -> None:
         torch.testing.assert_close(a[name], b[name], rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("privacy", [{}, PRIVACY], ids=["plain", "private"])
+@pytest.mark.parametrize("privacy", [{}, CLIPPED, PRIVACY], ids=["plain", "clipped", "private"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_vectorized_and_grid_agree_after_five_rounds(
     algorithm: str, privacy: Settings, wards: Wards, tmp_path: Path
 ) -> None:
     settings = wards(algorithm={"name": algorithm}, server={"rounds": 5}, privacy=privacy)
+    if algorithm == "per-fedavg" and privacy is PRIVACY:
+        with pytest.raises(SettingsError, match="no update that one group"):
+            trained(settings, tmp_path, EngineSettings(name="grid"))
+        return
     grid = trained(settings, tmp_path / "grid", EngineSettings(name="grid"))
     vectorized = trained(settings, tmp_path / "vectorized", EngineSettings(workers=1))
     assert_same(grid, vectorized)
@@ -51,7 +57,7 @@ def test_vectorized_and_grid_agree_after_five_rounds(
 def test_noise_and_clipping_change_what_is_learned(wards: Wards, tmp_path: Path) -> None:
     engine = EngineSettings(workers=1)
     plain = trained(wards(), tmp_path / "plain", engine)
-    for name, privacy in {"clipped": {"clip_norm": 0.05}, "noised": PRIVACY}.items():
+    for name, privacy in {"clipped": CLIPPED, "noised": PRIVACY}.items():
         other = trained(wards(privacy=privacy), tmp_path / name, engine)
         assert any(not torch.equal(plain[key], other[key]) for key in plain)
         plain = other
