@@ -5,6 +5,7 @@
     ├── TableError         a patient table cannot be used as it is
     ├── RunFolderError     a run folder exists, is incomplete or is damaged
     ├── NonFiniteError     a loss, an update or an initialization is NaN or infinite
+    ├── PrivacyError       what patients were promised would not be kept
     ├── InvalidMessage     a message breaks the wire contract
     ├── PrivacyError       a promise to patients would be broken; nothing was sent
     └── QuorumNotReached   too few sites answered; the run is paused, nothing is lost
@@ -47,6 +48,10 @@ class RunFolderError(WardroundError):
 
 class NonFiniteError(WardroundError):
     """A loss, an update or an initialization is NaN or infinite."""
+
+
+class PrivacyError(WardroundError):
+    """What patients were promised would not be kept, or nobody can tell; nothing may leave."""
 
 
 class InvalidMessage(WardroundError):
