@@ -7,7 +7,6 @@
     ├── NonFiniteError     a loss, an update or an initialization is NaN or infinite
     ├── PrivacyError       what patients were promised would not be kept
     ├── InvalidMessage     a message breaks the wire contract
-    ├── PrivacyError       a promise to patients would be broken; nothing was sent
     └── QuorumNotReached   too few sites answered; the run is paused, nothing is lost
 
 A message names the thing, the place and the remedy. It never quotes a patient's value.
@@ -60,10 +59,6 @@ class InvalidMessage(WardroundError):
     def __init__(self, code: str, what: str, *, where: str, remedy: str) -> None:
         super().__init__(what, where=where, remedy=remedy)
         self.code = code
-
-
-class PrivacyError(WardroundError):
-    """A promise to patients would be broken; nothing was sent."""
 
 
 class QuorumNotReached(WardroundError):
