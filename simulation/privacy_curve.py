@@ -2,7 +2,7 @@
 
     python -m simulation.privacy_curve --seeds 3
 
-A generated world of 50 hospitals of 2,000 patients: 30 train MAML, 8 tune, 12 test. For each epsilon
+A generated world of 50 hospitals of 2,000 patients: 30 train, 8 tune, 12 test. For each epsilon
 (replace-one, delta 1e-5) the noise is calibrated to the plan of rounds; server rate and rounds are
 chosen on validation hospitals, test hospitals are only reported. Score: AUROC after adaptation to
 k = 10 labelled patients of a test hospital, mean over tasks. What is kept of the gain is
@@ -40,7 +40,7 @@ ALGORITHMS = ("maml", "fedavg")
 CLIP_NORM, COIN, DELTA, SUPPORT, QUERY, K = 0.2, 0.1, 1e-5, 5, 5, 10
 PLAIN_GRID = tuple(product((100, 400), (0.003, 0.01, 0.03)))
 PRIVATE_GRID = tuple(product((100, 200), (0.5, 1.0, 2.0, 4.0)))
-"""(rounds, server rate): of Adam without privacy, of plain SGD under noise, which Adam amplifies."""
+"""(rounds, server rate): of Adam without privacy; of plain SGD under noise, which Adam inflates."""
 
 
 @dataclass(frozen=True)
