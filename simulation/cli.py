@@ -43,6 +43,14 @@ def simulate(
     inner_lr: Annotated[float | None, typer.Option(min=0.0, help="Inner step size a.")] = None,
     support: Annotated[int | None, typer.Option(min=1, help="Support patients.")] = None,
     query: Annotated[int | None, typer.Option(min=1, help="Query patients.")] = None,
+    profile: Annotated[
+        Literal["none", "masked", "robust"] | None,
+        typer.Option(help="Privacy profile (docs/privacy.md); with --epsilon."),
+    ] = None,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="What the rounds may cost a patient (replace-one)."),
+    ] = None,
     engine: Annotated[
         Literal["vectorized", "grid", "ray"],
         typer.Option(help="How sites are run: in chunks; as apps in this process; as apps on Ray."),
@@ -75,6 +83,8 @@ def simulate(
         "inner-lr": inner_lr,
         "support": support,
         "query": query,
+        "profile": profile,
+        "epsilon": epsilon,
         "seed": seed,
         "engine": engine,
         "arithmetic": arithmetic,
@@ -109,11 +119,12 @@ def _run(settings: dict[str, Any], output: Path, *, resume: bool, workers: int) 
 def _show(results: dict[str, Any], output: Path) -> None:
     from rich.console import Console
 
+    from simulation.report_privacy import privacy_line
     from simulation.verdict import table, verdict
 
     console = Console()
     for metric in ("auroc", "brier"):
         console.print(table(results, metric))
-    for sentence in verdict(results):
+    for sentence in [*verdict(results), privacy_line(results["privacy"])]:
         console.print(sentence, highlight=False, soft_wrap=True)
     console.print(f"Report: {output / 'report.html'}", highlight=False, soft_wrap=True)

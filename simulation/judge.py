@@ -14,6 +14,7 @@ from common.errors import SettingsError
 from common.learner import Learner
 from common.parameters import Params
 from common.personal.tunable import NETWORK_SCALES, NETWORK_STEPS, Tunable
+from common.privacy.profiles import privacy_statement
 from common.sources import RunSettings
 from common.study import EvaluationSettings, Study
 from server.state import load_initialization, read_records, snapshot_path
@@ -105,6 +106,9 @@ def judge(
         "versions": versions(),
         **head,
         "note": plan.dataset.note,
+        "privacy": privacy_statement(
+            main.study, private=False, group_wise=main.learner.algorithm.group_wise
+        ),
         "training": describe(plan.split),
         "idle_sites": plan.split.idle,
         "rounds": [asdict(record) for record in _records(main)],

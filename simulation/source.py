@@ -21,6 +21,7 @@ from common.study import Study, make_study, read_study
 from simulation.datasets import load_dataset
 from simulation.datasets.base import Dataset
 from simulation.datasets.table import load_table
+from simulation.protection import protect
 from simulation.scenarios import SCENARIOS, Scenario, Split, split
 
 DEFAULTS: dict[str, str | int | float | bool] = {
@@ -37,6 +38,8 @@ DEFAULTS: dict[str, str | int | float | bool] = {
     "inner-lr": -1.0,
     "support": 0,
     "query": 0,
+    "profile": "",
+    "epsilon": 0.0,
 }
 ENGINE_DEFAULTS = {"engine": "vectorized", "arithmetic": "auto"}
 """Settings of `wardround simulate` alone: Flower's runtime is an engine of its own."""
@@ -135,9 +138,13 @@ def tailored(plan: Plan, settings: RunSettings) -> Study:
     dump["server"] |= _given(settings, rounds="rounds")
     listed = {site["name"]: site for site in dump["sites"]}
     dump["sites"] = [listed.get(name, {"name": name}) for name in plan.split.train]
-    if study.privacy.noise_multiplier:
+    patients = {name: _num_patients(tasks) for name, tasks in plan.split.train.items()}
+    if settings["profile"] or settings["epsilon"]:
+        profile, epsilon = str(settings["profile"]), float(settings["epsilon"])
+        protect(dump, patients, profile=profile, epsilon=epsilon)
+    if dump["privacy"]["noise_multiplier"]:
         for site in dump["sites"]:
-            site["patients"] = site.get("patients") or _num_patients(plan.split.train[site["name"]])
+            site["patients"] = site.get("patients") or patients[site["name"]]
     return make_study(dump, where="settings")
 
 

@@ -76,6 +76,14 @@ def make_results(arms: tuple[str, ...] = ARMS) -> dict[str, Any]:
         "dataset": "synthetic",
         "scenario": "few-shot",
         "note": "Nobody here is real.",
+        "privacy": {
+            "profile": "masked",
+            "private": False,
+            "gives": "Sums only.",
+            "lacks": "Liars bend <the> sum.",
+            "epsilon": {"a": {"replace_one": 3.995, "zero_out": 2.108, "delta": 1e-5}},
+            "unknown": "",
+        },
         "training": [{"site": "a", "task": "sepsis", "patients": 90, "positive": 9}],
         "idle_sites": ["tiny ward"],
         "rounds": [
@@ -366,3 +374,17 @@ def test_of_very_many_scored_tasks_the_first_are_shown() -> None:
     page = report_html(results)
     assert page.count('<section class="task">') == MOST
     assert f"And {1000 - MOST} tasks more. results.json lists every one" in words(page)
+
+
+def test_privacy_names_profile_price_and_what_is_not_protected() -> None:
+    text = report_html(make_results())
+    assert "Profile masked." in text
+    assert "Liars bend &lt;the&gt; sum." in text
+    assert "3.99" in text or "4.00" in text
+    assert "whoever knows the seed can take it off" in text
+
+
+def test_without_an_epsilon_the_report_says_why() -> None:
+    results = make_results()
+    results["privacy"] |= {"epsilon": {}, "unknown": "the study asks for no noise"}
+    assert "There is no epsilon: the study asks for no noise." in report_html(results)
