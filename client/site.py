@@ -6,6 +6,8 @@ What a hospital's client reads is named in its own node config, never by the coo
     data    path of its patient table, CSV or Parquet
     site    its name in the study's roster
     state   a folder of its own; the secret key of its draws is made there, mode 0600
+
+    unprotected   true: take part in a study whose privacy profile is none, for public data
 """
 
 import os
@@ -16,7 +18,7 @@ from typing import NamedTuple
 
 from client.table import patients_by_site, read_table
 from common.episodes import Site
-from common.errors import SettingsError, TableError
+from common.errors import PrivacyError, SettingsError, TableError
 from common.learner import Learner, make_learner
 from common.patients import tasks_of
 from common.slots import with_slots
@@ -59,13 +61,7 @@ def _hospital(node: Mapping[str, str]) -> tuple[Study, Site]:
                 f"{key} is not set", where="node config", remedy=f"start the node with {key}=..."
             )
     study = read_study(Path(node["study"]))
-    if study.privacy.noise_multiplier:
-        raise SettingsError(
-            "the study asks for noise, which real patients cannot be given yet: it would be drawn "
-            "by a generator that is not made for secrets, and counted by nobody",
-            where=node["study"],
-            remedy="take part in simulations only, or agree on a study without noise",
-        )
+    _check_profile(study, node)
     frame = read_table(Path(node["data"]))
     patients = patients_by_site(frame, study, where=node["data"], site=node["site"])[node["site"]]
     tasks = tasks_of(patients, study, [task.name for task in study.tasks])
@@ -76,6 +72,22 @@ def _hospital(node: Mapping[str, str]) -> tuple[Study, Site]:
             remedy="add patients, or leave this study to other sites",
         )
     return study, Site(node["site"], site_key(Path(node["state"])), tasks)
+
+
+def _check_profile(study: Study, node: Mapping[str, str]) -> None:
+    """Refuse a study without protection, unless the hospital itself has said otherwise."""
+    if study.privacy.profile == "none" and node.get("unprotected") != "True":
+        raise PrivacyError(
+            "the study protects no patient: its privacy profile is none",
+            where=node["study"],
+            remedy="agree on profile masked or robust; for public data start with unprotected=true",
+        )
+    if study.privacy.profile == "none" and study.privacy.noise_multiplier:
+        raise PrivacyError(
+            "the study asks for noise that nobody would account for",
+            where=node["study"],
+            remedy="agree on profile masked or robust",
+        )
 
 
 def site_key(folder: Path) -> bytes:

@@ -38,6 +38,7 @@ def context(wards: Callable[..., dict[str, Any]], tmp_path: Path) -> Context:
         "data": str(tmp_path / "ash.csv"),
         "site": "Ash",
         "state": str(tmp_path / "state"),
+        "unprotected": True,
     }
     return Context(run_id=1, node_id=1, node_config=dict(node), state=RecordDict(), run_config={})
 

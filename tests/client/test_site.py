@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from client.site import KEY_FILE, open_site, site_key
-from common.errors import SettingsError, TableError
+from common.errors import PrivacyError, SettingsError, TableError
 
 Node = dict[str, str | int | float | bool]
 
@@ -20,7 +20,13 @@ def node(wards: Callable[..., dict[str, Any]], tmp_path: Path) -> Node:
     own = tmp_path / "ash.csv"
     table[table["site"] == "Ash"].drop(columns="site").to_csv(own, index=False)
     state = str(tmp_path / "state")
-    return {"study": settings["study"], "data": str(own), "site": "Ash", "state": state}
+    return {
+        "study": settings["study"],
+        "data": str(own),
+        "site": "Ash",
+        "state": state,
+        "unprotected": True,
+    }
 
 
 def test_a_hospital_is_opened_from_its_own_files_and_nothing_the_coordinator_says(
@@ -71,3 +77,21 @@ def test_a_hospital_without_any_task_is_refused(node: Node) -> None:
     pd.read_csv(path)[:1].to_csv(path, index=False)
     with pytest.raises(TableError):
         open_site(node, {})
+
+
+@pytest.mark.parametrize("consent", [None, False, "yes"])
+def test_a_study_that_protects_nobody_needs_the_hospitals_own_word(
+    consent: bool | str | None, node: Node
+) -> None:
+    without = {k: v for k, v in node.items() if k != "unprotected"}
+    given = without if consent is None else without | {"unprotected": consent}
+    with pytest.raises(PrivacyError, match="protects no patient"):
+        open_site(given, {"unprotected": True})
+
+
+def test_noise_without_a_profile_is_refused_at_a_hospital(
+    node: Node, wards: Callable[..., dict[str, Any]]
+) -> None:
+    settings = wards(privacy={"clip_norm": 1.0, "noise_multiplier": 1.0})
+    with pytest.raises(PrivacyError, match="nobody would account for"):
+        open_site(node | {"study": settings["study"]}, {})

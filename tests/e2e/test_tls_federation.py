@@ -103,6 +103,7 @@ def _agree(wards: Wards, folder: Path) -> tuple[Path, dict[str, Settings]]:
             "data": str(own / "patients.csv"),
             "site": site,
             "state": str(own / "state"),
+            "unprotected": True,
         }
     return study, nodes
 
