@@ -148,3 +148,17 @@ def _covered(study: Study, site: StudySite, *, group_wise: bool) -> None:
 
 def _refusal(study: Study, what: str, remedy: str) -> PrivacyError:
     return PrivacyError(what, where=f"study {study.name}", remedy=remedy)
+
+
+def gradient_parameters(rounds: GradientRounds, clip_norm: float) -> dict[str, float]:
+    """Return what a release of an update was made with, which a ledger holds it to."""
+    return {
+        "noise_multiplier": rounds.noise_multiplier,
+        "coin": rounds.coin,
+        "clip_norm": clip_norm,
+    }
+
+
+def metric_parameters(metrics: MetricReleases) -> dict[str, float]:
+    """Return what a release of metrics was made with, which a ledger holds it to."""
+    return {"std": metrics.std}

@@ -6,28 +6,8 @@ import pytest
 from common.errors import PrivacyError
 from common.privacy.accounting import MetricReleases, epsilon
 from common.privacy.cost import declared, epsilon_of_sums, study_cost
-from common.study import EpisodeSettings, PrivacySettings, Study, StudySite, make_study
-
-PRIVATE = {"profile": "masked", "clip_norm": 0.5, "noise_multiplier": 2.16, "coin": 0.1}
-SITES = [
-    {"name": "Ash", "patients": 2009},
-    {"name": "Birch", "patients": 2000},
-    {"name": "Cedar", "patients": 4000, "weight": 3.0},
-    {"name": "Dale", "patients": 799},
-]
-
-
-def private(**changes: Any) -> Study:
-    settings: dict[str, Any] = {
-        "name": "wards",
-        "features": [{"name": "age"}],
-        "tasks": [{"name": "gout", "column": "gout"}],
-        "sites": SITES,
-        "episodes": {"support": 4, "query": 6},
-        "server": {"rounds": 90},
-        "privacy": PRIVATE | {"spare_rounds": 10},
-    }
-    return make_study(settings | changes, where="test")
+from common.study import EpisodeSettings, PrivacySettings, Study, StudySite
+from tests.private_study import PRIVATE, private
 
 
 def test_the_default_plan_costs_four() -> None:

@@ -1,0 +1,88 @@
+"""Lines of a hash-chained, signed file: JSON, each naming the SHA-256 of the line before it.
+
+A line's signature covers its bytes as they stand, so that nothing depends on how JSON is written.
+A line that was cut off by a crash stays as it is; the next record follows it on the same line,
+after a record separator (RFC 7464, section 2), and says so: `torn`. So every newline ends a record,
+and a line that does not verify was tampered with.
+"""
+
+import hashlib
+import json
+from typing import Any, NamedTuple
+
+from common.crypto import sign, verify
+from common.errors import PrivacyError
+
+Record = dict[str, Any]
+LABEL = b"wardround/ledger/v1"
+VERSION = 1
+FIRST = "0" * 64
+"""What stands for the digest of the line before the first one."""
+_SEPARATOR = b"\x1e"
+_SIGNATURE, _END = b',"sig":"', b'"}'
+_TAIL = len(_SIGNATURE) + 128 + len(_END)
+
+
+class Line(NamedTuple):
+    """A verified line. digest: SHA-256 of its bytes without the newline, hex."""
+
+    seq: int
+    digest: str
+    record: Record
+
+
+def digest(raw: bytes) -> str:
+    """Return the SHA-256 of a raw line, hex."""
+    return hashlib.sha256(raw).hexdigest()
+
+
+def encode(record: Record, identity: bytes) -> bytes:
+    """Return the signed line of a record, without newline."""
+    body = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return body[:-1] + _SIGNATURE + sign(identity, LABEL, body).hex().encode() + _END
+
+
+def encode_torn(record: Record, identity: bytes, torn: bytes) -> bytes:
+    """Return what goes behind the bytes of a torn line, to make a whole line of both."""
+    return _SEPARATOR + encode(record | {"kind": "torn", "torn": digest(torn)}, identity)
+
+
+def decode(raw: bytes, public: bytes, *, seq: int, previous: str, where: str) -> Line:
+    """Return the line if it is the one with number `seq` after the line with digest `previous`.
+
+    Raises:
+        PrivacyError: it is not, or was altered.
+    """
+    torn, separator, text = raw.rpartition(_SEPARATOR)
+    record = _verified(text, public, where)
+    whole = record.get("v") == VERSION and isinstance(record.get("time"), int)
+    if not whole or (record.get("kind") == "torn") != bool(separator):
+        raise damaged("it is no record of this version", where)
+    if separator and record.get("torn") != digest(torn):
+        raise damaged("the bytes of a torn record were altered", where)
+    if record.get("seq") != seq or record.get("prev") != previous:
+        raise damaged("the chain is broken before it", where)
+    return Line(seq, digest(raw), record)
+
+
+def damaged(what: str, where: str) -> PrivacyError:
+    """Return the error for a ledger that cannot be relied upon."""
+    return PrivacyError(
+        f"the ledger is damaged: {what}",
+        where=where,
+        remedy="nothing leaves until it is restored from a copy at least as new as its anchor",
+    )
+
+
+def _verified(text: bytes, public: bytes, where: str) -> Record:
+    if text[-_TAIL:][: len(_SIGNATURE)] != _SIGNATURE or not text.endswith(_END):
+        raise damaged("this line is not signed", where)
+    body = text[:-_TAIL] + b"}"
+    try:
+        verify(public, LABEL, body, bytes.fromhex(text[-_TAIL:][len(_SIGNATURE) : -2].decode()))
+        record = json.loads(body)
+    except (PrivacyError, ValueError) as error:
+        raise damaged("this line was altered, or another site signed it", where) from error
+    if not isinstance(record, dict):
+        raise damaged("it is no record", where)
+    return record
