@@ -28,6 +28,7 @@ from common.messages import (
 from common.randomness import generator
 from common.study import ServerSettings, Study
 from server.exchange import Outcome, Phase, Post, exchange
+from server.robust import combine
 from server.state import RoundRecord, ServerState
 
 
@@ -178,5 +179,9 @@ class GridAsk:
         accepted = {s: outcome.accepted[n] for s, n in nodes.items() if n in outcome.accepted}
         dropped = {site: "absent" for site in cohort if site not in nodes}
         dropped |= {s: outcome.dropped[n] for s, n in nodes.items() if n in outcome.dropped}
+        if self.study.privacy.aggregation != "mean":
+            updates, lied = combine(self.study, accepted, state.meta.numel())
+            kept = tuple(site for site in accepted if site not in lied)
+            return Answers(updates, kept, dropped | lied)
         weighted = ((weight_of[site], update) for site, update in accepted.items())
         return Answers(weighted_sum(weighted, state.meta.numel()), tuple(accepted), dropped)

@@ -12,6 +12,7 @@ from pathlib import Path
 from common.errors import RunFolderError
 from common.learner import Learner
 from common.study import Study
+from server.robust import check_weights
 from server.rounds import Ask, RoundEngine
 from server.state import (
     INITIALIZATION_FILE,
@@ -53,8 +54,10 @@ def run_study(
     Raises:
         RunFolderError: the folder holds a run that is not to be resumed, or none or a damaged one.
         QuorumNotReached: too few sites took part.
+        SettingsError: weights differ where sites must count alike.
     """
     folder = options.folder
+    check_weights(study)
     state, checkpoint = _open(study, learner, options)
     sites, ask = assemble()
     log.info("study %s: %d sites, %d rounds", study.id[:8], len(sites), learner.rounds)

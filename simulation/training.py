@@ -26,8 +26,9 @@ from common.study import Study, study_toml
 from server.rounds import Ask
 from server.run import RunOptions, run_study
 from server.state import INITIALIZATION_FILE, STATE_FILE, ServerState, load_initialization
+from simulation.fleet import Fleet
 from simulation.source import virtual_sites
-from simulation.vectorized import Fleet, asking
+from simulation.vectorized import asking
 from simulation.workers import default_workers
 
 Engine = Literal["vectorized", "grid", "ray"]
@@ -144,7 +145,7 @@ def _run(
     weight_of = {site.name: site.weight for site in study.sites}
     sites = [with_slots(site, study) for site in sites]
     weights = np.array([weight_of[site.name] for site in sites])
-    fleet = Fleet(learner, sites, weights, study.server.max_update_norm)
+    fleet = Fleet(learner, sites, weights, study.server.max_update_norm, study)
     with asking(fleet, workers, on_round) as ask:
 
         def assemble() -> tuple[Sequence[str], Ask]:

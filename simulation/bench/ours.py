@@ -16,7 +16,8 @@ from server.rounds import RoundEngine
 from server.state import RoundRecord, ServerState
 from simulation.bench.work import KS, Work
 from simulation.evaluation import adaptation_curves
-from simulation.vectorized import Fleet, Job, Part, asking
+from simulation.fleet import Fleet, Job, Part
+from simulation.vectorized import asking
 
 
 @dataclass(frozen=True)

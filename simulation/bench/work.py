@@ -22,8 +22,8 @@ from common.study import Study
 from server.state import ServerState, first_state
 from simulation.datasets import noise
 from simulation.draws import DrawnTask, draw
+from simulation.fleet import CHUNK, Fleet
 from simulation.scenarios import HeldOut
-from simulation.vectorized import CHUNK, Fleet
 
 EPISODES, SUPPORT, QUERY, HIDDEN, CLASSES, INNER_LR, META_LR = 8, 10, 15, 64, 2, 0.1, 0.003
 MANY_ROUNDS, DISTINCT = 1_000_000, 4

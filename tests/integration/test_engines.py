@@ -15,9 +15,9 @@ from common.learner import make_learner
 from common.parameters import Params
 from common.study import Study
 from server.state import read_records
+from simulation.fleet import NO_EPISODE, NOT_FINITE, TOO_LARGE, Fleet, Job
 from simulation.source import make_plan, tailored, virtual_sites
 from simulation.training import EngineSettings, train
-from simulation.vectorized import NO_EPISODE, NOT_FINITE, TOO_LARGE, Fleet, Job
 
 Settings = dict[str, Any]
 Wards = Callable[..., Settings]
@@ -52,6 +52,19 @@ def test_vectorized_and_grid_agree_after_five_rounds(
     grid = trained(settings, tmp_path / "grid", EngineSettings(name="grid"))
     vectorized = trained(settings, tmp_path / "vectorized", EngineSettings(workers=1))
     assert_same(grid, vectorized)
+
+
+@pytest.mark.parametrize("aggregation", ["median", "trimmed-mean", "centred-clipping"])
+def test_robust_aggregation_is_the_same_on_both_engines(
+    aggregation: str, wards: Wards, tmp_path: Path
+) -> None:
+    robust = PRIVACY | {"profile": "robust", "aggregation": aggregation}
+    settings = wards(privacy=robust)
+    grid = trained(settings, tmp_path / "grid", EngineSettings(name="grid"))
+    vectorized = trained(settings, tmp_path / "vectorized", EngineSettings(workers=1))
+    assert_same(grid, vectorized)
+    mean = trained(wards(privacy=PRIVACY), tmp_path / "mean", EngineSettings(workers=1))
+    assert any(not torch.equal(mean[name], grid[name]) for name in mean)
 
 
 def test_noise_and_clipping_change_what_is_learned(wards: Wards, tmp_path: Path) -> None:
