@@ -17,7 +17,7 @@ LAYERS = {
 }
 OWNERS = {
     "flwr": {
-        "common/messages.py",
+        "common/messages/",
         "client/app.py",
         "server/app.py",
         "server/exchange.py",
