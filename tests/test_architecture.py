@@ -19,8 +19,10 @@ OWNERS = {
     "flwr": {
         "common/messages/",
         "client/app.py",
+        "client/masked_app.py",
         "server/app.py",
         "server/exchange.py",
+        "server/masked_setup.py",
         "simulation/faults.py",
         "simulation/federation.py",
         "simulation/grid.py",
