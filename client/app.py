@@ -12,6 +12,8 @@ import torch
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
+from client import masked_app
+from client.membership import require_profile
 from client.release import release
 from client.site import open_site
 from common.errors import InvalidMessage
@@ -25,6 +27,7 @@ from common.messages import (
     reply,
     update_content,
 )
+from common.messages.masked import ADVERTISE, CONFIRM, DEAL, INPUT, REVEAL
 
 log = logging.getLogger("wardround.client")
 Handler = Callable[[Message, Context], Message]
@@ -70,5 +73,16 @@ def update(message: Message, context: Context) -> Message:
             where=site.name,
             remedy="agree on one study.toml",
         )
+    require_profile(study, masked=False)
     vector = release(opened, instruction)
     return reply(message, update_content(study.id, instruction.round_index, vector))
+
+
+for route, handler in (
+    (app.query(ADVERTISE), masked_app.advertise),
+    (app.query(DEAL), masked_app.deal),
+    (app.train(INPUT), masked_app.masked_input),
+    (app.query(CONFIRM), masked_app.confirm),
+    (app.query(REVEAL), masked_app.reveal),
+):
+    route(answers_with_code(handler))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from client.lines import FIRST, VERSION, Line, Record, damaged, decode, digest, encode, encode_torn
-from common.crypto import public_key
+from common.crypto import SigningKey
 from common.errors import PrivacyError
 from common.files import sync_folder, write_atomically
 
@@ -46,8 +46,7 @@ class Chain:
     """The chain in a folder; use `create` or `open`."""
 
     def __init__(self, folder: Path, identity: bytes, clock: Clock) -> None:
-        self._folder, self._identity, self._clock = folder, identity, clock
-        self._public = public_key(identity)
+        self._folder, self._identity, self._clock = folder, SigningKey(identity), clock
         self._head = _Head()
         self._file = -1
 
@@ -148,7 +147,7 @@ class Chain:
 
     def _read(self, raw: bytes) -> Line:
         seq, where = self._head.seq + 1, self.where(self._head.seq + 1)
-        line = decode(raw, self._public, seq=seq, previous=self._head.digest, where=where)
+        line = decode(raw, self._identity.public, seq=seq, previous=self._head.digest, where=where)
         if line.record["time"] < self._head.time:
             raise damaged("it is older than the line before it", where)
         self._advance(line, len(raw))

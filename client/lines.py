@@ -10,11 +10,11 @@ import hashlib
 import json
 from typing import Any, NamedTuple
 
-from common.crypto import sign, verify
-from common.errors import PrivacyError
+from common.crypto import SigningKey, verify
+from common.errors import CryptoError, PrivacyError
 
 Record = dict[str, Any]
-LABEL = b"wardround/ledger/v1"
+LABEL = "wardround/ledger/v1"
 VERSION = 1
 FIRST = "0" * 64
 """What stands for the digest of the line before the first one."""
@@ -36,13 +36,13 @@ def digest(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def encode(record: Record, identity: bytes) -> bytes:
+def encode(record: Record, identity: SigningKey) -> bytes:
     """Return the signed line of a record, without newline."""
     body = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-    return body[:-1] + _SIGNATURE + sign(identity, LABEL, body).hex().encode() + _END
+    return body[:-1] + _SIGNATURE + identity.sign(LABEL, body).hex().encode() + _END
 
 
-def encode_torn(record: Record, identity: bytes, torn: bytes) -> bytes:
+def encode_torn(record: Record, identity: SigningKey, torn: bytes) -> bytes:
     """Return what goes behind the bytes of a torn line, to make a whole line of both."""
     return _SEPARATOR + encode(record | {"kind": "torn", "torn": digest(torn)}, identity)
 
@@ -79,9 +79,9 @@ def _verified(text: bytes, public: bytes, where: str) -> Record:
         raise damaged("this line is not signed", where)
     body = text[:-_TAIL] + b"}"
     try:
-        verify(public, LABEL, body, bytes.fromhex(text[-_TAIL:][len(_SIGNATURE) : -2].decode()))
+        verify(public, bytes.fromhex(text[-_TAIL:][len(_SIGNATURE) : -2].decode()), LABEL, body)
         record = json.loads(body)
-    except (PrivacyError, ValueError) as error:
+    except (CryptoError, ValueError) as error:
         raise damaged("this line was altered, or another site signed it", where) from error
     if not isinstance(record, dict):
         raise damaged("it is no record", where)

@@ -90,14 +90,14 @@ def _check_profile(study: Study, node: Mapping[str, str]) -> None:
         )
 
 
-def site_key(folder: Path) -> bytes:
-    """Return the site's secret key, made by the operating system's generator at first use.
+def site_key(folder: Path, name: str = KEY_FILE) -> bytes:
+    """Return a secret key of the site, made by the operating system's generator at first use.
 
     Raises:
         SettingsError: the file can be read by others, or does not hold a key.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / KEY_FILE
+    path = folder / name
     if not path.exists():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:

@@ -7,6 +7,8 @@
     ├── NonFiniteError     a loss, an update or an initialization is NaN or infinite
     ├── PrivacyError       what patients were promised would not be kept
     ├── InvalidMessage     a message breaks the wire contract
+    │   ├── CryptoError    a signature, a seal or a key does not hold
+    │   └── Refusal        a site does not take part this time; its state stays as it is
     └── QuorumNotReached   too few sites answered; the run is paused, nothing is lost
 
 A message names the thing, the place and the remedy. It never quotes a patient's value.
@@ -59,6 +61,14 @@ class InvalidMessage(WardroundError):
     def __init__(self, code: str, what: str, *, where: str, remedy: str) -> None:
         super().__init__(what, where=where, remedy=remedy)
         self.code = code
+
+
+class CryptoError(InvalidMessage):
+    """A signature, a seal or a key does not hold."""
+
+
+class Refusal(InvalidMessage):
+    """A site does not take part this time; nothing of its state has changed."""
 
 
 class QuorumNotReached(WardroundError):

@@ -11,6 +11,7 @@ from typing import Protocol, cast
 
 from common.episodes import Site
 from common.errors import SettingsError
+from common.randomness import derived_key
 from common.study import Study
 
 RunSettings = Mapping[str, str | int | float | bool]
@@ -18,7 +19,7 @@ RunSettings = Mapping[str, str | int | float | bool]
 
 
 class Source(Protocol):
-    """Maker of virtual sites; both methods are functions of the settings alone."""
+    """Maker of virtual sites; all methods are functions of the settings alone."""
 
     def study(self, settings: RunSettings) -> Study:
         """Return the study that the settings describe."""
@@ -27,6 +28,15 @@ class Source(Protocol):
     def site(self, settings: RunSettings, index: int) -> Site:
         """Return the site of partition `index`, with its meta-training tasks."""
         ...
+
+    def roster(self, settings: RunSettings) -> str:
+        """Return the roster of the virtual sites, signed by all of them."""
+        ...
+
+
+def virtual_identity(site_key: bytes) -> bytes:
+    """Return the secret [32] of a virtual site's identity: it follows from the site's key."""
+    return derived_key(site_key, "identity")
 
 
 def simulated_source() -> Source:

@@ -12,9 +12,12 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from common.learner import make_learner
+from common.privacy.masking.roster import read_roster
 from common.sources import RunSettings, simulated_source
 from common.study import Study, read_study
-from server.rounds import Ask, GridAsk, call_roll
+from server.masked import MaskedAsk
+from server.masked_setup import Line, SetUp
+from server.rounds import Ask, GridAsk, Roster, call_roll
 from server.run import RunOptions, run_study
 
 app = ServerApp()
@@ -30,6 +33,8 @@ def main(grid: Grid, context: Context) -> None:
 
     def assemble() -> tuple[Sequence[str], Ask]:
         roster = call_roll(grid, study)
+        if study.privacy.profile == "masked":
+            return list(roster.weight_of), _masked(grid, study, roster, config)
         return list(roster.weight_of), GridAsk(grid, study, roster)
 
     options = RunOptions(
@@ -47,6 +52,20 @@ def _log_to_stderr_if_nowhere_else() -> None:
     if not logger.hasHandlers():
         logger.addHandler(logging.StreamHandler())
         logger.setLevel(logging.INFO)
+
+
+def _masked(grid: Grid, study: Study, roll: Roster, config: RunSettings) -> MaskedAsk:
+    """Return the way to ask masked sites, whose own roster the run config names."""
+    path = Path(str(config.get("roster", "")))
+    text = path.read_text(encoding="utf-8") if path.name else simulated_source().roster(config)
+    return MaskedAsk(
+        SetUp(
+            Line(grid, study, roll.node_of),
+            read_roster(text, where=str(path)).roster,
+            dim=make_learner(study, seed=0).dim,
+            fast_path=bool(config.get("fast-path", True)),
+        )
+    )
 
 
 def _study(config: RunSettings) -> Study:

@@ -80,6 +80,40 @@ def exchange(
     return outcome
 
 
+@dataclass
+class SiteOutcome(Generic[T]):
+    """What a phase brought, by site."""
+
+    accepted: dict[str, T]
+    dropped: dict[str, str]
+
+    def keep(self, check: Callable[[str, T], None]) -> None:
+        """Drop what `check` finds to break the contract."""
+        for site, result in list(self.accepted.items()):
+            try:
+                check(site, result)
+            except InvalidMessage as error:
+                self.dropped[site] = error.code
+                del self.accepted[site]
+
+
+def exchange_by_site(
+    grid: Post,
+    node_of: Mapping[str, int],
+    outgoing: Mapping[str, RecordDict],
+    read: Callable[[RecordDict], T],
+    phase: Phase,
+) -> SiteOutcome[T]:
+    """Return the outcome of one phase with sites, whose nodes are `node_of`; order is kept."""
+    nodes = {site: node_of[site] for site in outgoing}
+    outcome = exchange(grid, {nodes[site]: outgoing[site] for site in outgoing}, read, phase)
+    accepted, dropped = outcome.accepted, outcome.dropped
+    return SiteOutcome(
+        {site: accepted[node] for site, node in nodes.items() if node in accepted},
+        {site: dropped[node] for site, node in nodes.items() if node in dropped},
+    )
+
+
 def _push(grid: Post, outgoing: Mapping[int, RecordDict], phase: Phase) -> dict[str, int]:
     """Send and return which node each message id waits for."""
     messages = [

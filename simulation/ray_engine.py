@@ -99,6 +99,12 @@ def run_on_ray(training: Training) -> None:
         QuorumNotReached: too few virtual sites gave a usable update.
         SettingsError: Ray is not installed, or the cluster cannot be joined.
     """
+    if training.study.privacy.profile == "masked":
+        raise SettingsError(
+            "Ray's workers forget what secure aggregation has to remember between two phases",
+            where="engine ray",
+            remedy="take --engine grid for a study with the masked profile",
+        )
     config, sites, stop = training.run_config(), len(training.study.sites), Event()
     context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=config)
 

@@ -6,6 +6,7 @@ started it, finds the same sites.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,18 @@ from typing import Any
 import numpy as np
 
 from common.algorithms.base import find_algorithm
+from common.crypto import SigningKey
 from common.episodes import Site, Task
 from common.errors import SettingsError
+from common.privacy.masking.roster import (
+    Roster,
+    RosterSite,
+    SignedRoster,
+    roster_text,
+    sign_roster,
+)
 from common.randomness import derived_key
-from common.sources import RunSettings
+from common.sources import RunSettings, virtual_identity
 from common.study import Study, make_study, read_study
 from simulation.datasets import load_dataset
 from simulation.datasets.base import Dataset
@@ -75,6 +84,27 @@ class SimulatedSource:
                 remedy=f"start {len(names)} nodes",
             )
         return virtual_site(settings, names[index])
+
+    def roster(self, settings: RunSettings) -> str:
+        """Return the roster of the study's sites, signed by all; it never expires."""
+        study, seed = self.study(settings), int(settings["seed"])
+        keys = {
+            site.name: SigningKey(virtual_identity(derived_key(seed, "site", site.name)))
+            for site in study.sites
+        }
+        sites = tuple(
+            RosterSite(
+                name=site.name,
+                public_key=keys[site.name].public.hex(),
+                weight=site.weight,
+                not_before=date.min,
+                not_after=date.max,
+            )
+            for site in study.sites
+        )
+        roster = Roster(federation=study.name, epoch=1, sites=sites)
+        signatures = {name: sign_roster(roster, key) for name, key in keys.items()}
+        return roster_text(SignedRoster(roster=roster, signatures=signatures))
 
 
 def virtual_sites(settings: RunSettings) -> list[Site]:

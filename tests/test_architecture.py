@@ -17,10 +17,12 @@ LAYERS = {
 }
 OWNERS = {
     "flwr": {
-        "common/messages.py",
+        "common/messages/",
         "client/app.py",
+        "client/masked_app.py",
         "server/app.py",
         "server/exchange.py",
+        "server/masked_setup.py",
         "simulation/faults.py",
         "simulation/federation.py",
         "simulation/grid.py",

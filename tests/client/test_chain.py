@@ -13,7 +13,7 @@ import pytest
 from client.chain import ANCHOR, LEDGER, Chain
 from client.ledger import Ledger
 from client.lines import digest
-from common.crypto import new_identity
+from common.crypto import fresh_key
 from common.errors import PrivacyError
 from common.privacy.cost import StudyCost
 from tests.client.test_ledger import IDENTITY, THETA, again, cost_of, ledger_with, now, pay
@@ -196,7 +196,7 @@ def test_without_its_anchor_a_ledger_is_not_trusted(tmp_path: Path, anchor: byte
 @pytest.mark.usefixtures("used")
 def test_another_identity_cannot_go_on_with_it(tmp_path: Path) -> None:
     with pytest.raises(PrivacyError, match=r"another site signed it .*line 1\)"):
-        Ledger.open(tmp_path, new_identity(), now)
+        Ledger.open(tmp_path, fresh_key(), now)
 
 
 def test_a_clock_that_was_set_back_is_refused(

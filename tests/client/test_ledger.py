@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from client.ledger import Ledger
-from common.crypto import new_identity
+from common.crypto import fresh_key
 from common.errors import PrivacyError
 from common.privacy.accounting import GradientRounds, MetricReleases, epsilon
 from common.privacy.cost import StudyCost, gradient_parameters, metric_parameters, study_cost
 from tests.private_study import PRIVATE, private
 
-IDENTITY = new_identity()
+IDENTITY = fresh_key()
 THETA = "ab" * 32
 
 

@@ -1,0 +1,115 @@
+"""A site's handlers of secure aggregation's messages; `client.app` registers them.
+
+What breaks a rule, the form of a message included, costs the session.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from numpy.typing import NDArray
+
+from client.masking import Masker
+from client.membership import open_masker, require_profile
+from client.release import release
+from client.site import Opened, open_site
+from common.messages import Instruction, reply
+from common.messages.masked import (
+    MaskedInstruction,
+    confirmation_content,
+    deal_content,
+    input_content,
+    offer_content,
+    read_confirm,
+    read_masked_instruction,
+    read_offers,
+    read_opening,
+    read_reveal,
+    shares_content,
+)
+from common.privacy.masking.statements import theta_digest
+
+STATE = "masking"
+"""The record of a node's state that is a virtual site's memory."""
+
+
+def advertise(message: Message, context: Context) -> Message:
+    """Join a session of secure aggregation."""
+    opened, masker = _masker(context)
+    with masker.burning():
+        terms = read_opening(message.content, study=opened.study.id)
+        return reply(message, offer_content(masker.advertise(terms)))
+
+
+def deal(message: Message, context: Context) -> Message:
+    """Deal shares of this site's secrets."""
+    opened, masker = _masker(context)
+    with masker.burning():
+        offers = read_offers(message.content, study=opened.study.id)
+        return reply(message, deal_content(masker.deal(offers)))
+
+
+def masked_input(message: Message, context: Context) -> Message:
+    """Answer with the update under its masks."""
+    opened, masker = _masker(context)
+    study, dim = opened.study, opened.learner.dim
+    with masker.burning():
+        asked = read_masked_instruction(message.content, study=study.id, dim=dim)
+        theta = theta_digest(asked.theta.numpy().astype("<f4").tobytes())
+        words = masker.masked_input(asked.call, theta, lambda: _weighted(opened, asked))
+        return reply(message, input_content(asked.call, words))
+
+
+def confirm(message: Message, context: Context) -> Message:
+    """Sign whose inputs are added up."""
+    opened, masker = _masker(context)
+    with masker.burning():
+        asked = read_confirm(message.content, study=opened.study.id)
+        answer = masker.confirm(asked.turn, asked.survivors, asked.cells)
+        return reply(message, confirmation_content(asked.turn, answer))
+
+
+def reveal(message: Message, context: Context) -> Message:
+    """Tell the shares of a turn in which a site has dropped out."""
+    opened, masker = _masker(context)
+    with masker.burning():
+        asked = read_reveal(message.content, study=opened.study.id)
+        shares = masker.reveal(asked.turn, asked.signatures, asked.cells)
+        return reply(message, shares_content(asked.turn, shares))
+
+
+def _masker(context: Context) -> tuple[Opened, Masker]:
+    opened = open_site(context.node_config, context.run_config)
+    require_profile(opened.study, masked=True)
+    memory = ContextStore(context.state)
+    return opened, open_masker(opened, context.node_config, context.run_config, memory)
+
+
+def _weighted(opened: Opened, asked: MaskedInstruction) -> NDArray[np.float64]:
+    """Return the site's update [d] times its public weight."""
+    weights = {site.name: site.weight for site in opened.study.sites}
+    update = release(opened, Instruction(asked.study, asked.call.round, asked.theta))
+    return weights[opened.site.name] * update.double().numpy()
+
+
+@dataclass
+class ContextStore:
+    """The memory of a virtual site: Flower keeps it with the node, for as long as the run lasts."""
+
+    state: RecordDict
+    lock: Lock = field(default_factory=Lock)
+
+    def load(self) -> str | None:
+        """Return what was saved last, or None."""
+        record = self.state.get(STATE)
+        return str(record["text"]) if isinstance(record, ConfigRecord) else None
+
+    def save(self, text: str) -> None:
+        """Keep the text."""
+        self.state[STATE] = ConfigRecord({"text": text})
+
+    def hold(self) -> AbstractContextManager[object]:
+        """Keep other threads out; a node answers one message at a time anyway."""
+        return self.lock

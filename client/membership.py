@@ -1,0 +1,134 @@
+"""Who a site is in secure aggregation: its identity, its roster, its own minima.
+
+A hospital names in its own node config, beside what `client.site` reads:
+
+    roster       path of the roster that the hospitals have signed
+    min-cohort   so many sites at least in every sum: 3 or more, 5 if it is not given
+    colluders    how many peers it allows for that are in league with the coordinator: 1
+    fast-path    whether it tells shares of self-masks in the second phase if nobody drops out: true
+
+In its `state` folder it keeps identity.key, the secret half of the key that the roster names (mode
+0600), roster.json, the roster that it has accepted, and what secure aggregation must remember.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+from client.masking import FileStore, Masker, Store, milliseconds
+from client.site import Opened, site_key
+from common.crypto import SigningKey, derive
+from common.errors import InvalidMessage, SettingsError
+from common.files import write_atomically
+from common.privacy.masking.member import Seat
+from common.privacy.masking.roster import Roster, check_roster, read_roster, roster_text
+from common.privacy.masking.rules import SMALLEST_COHORT, Policy, today_of
+from common.sources import RunSettings, simulated_source, virtual_identity
+from common.study import Study
+
+IDENTITY_FILE, ROSTER_FILE = "identity.key", "roster.json"
+
+
+def open_masker(opened: Opened, node: RunSettings, run: RunSettings, memory: Store) -> Masker:
+    """Return the site's part in secure aggregation; memory: a virtual site's.
+
+    Raises:
+        SettingsError: a setting is missing, or the roster, the study and this site do not agree.
+    """
+    study, site, learner = opened
+    if "partition-id" in node:
+        key, store = SigningKey(virtual_identity(site.key)), memory
+        roster = _virtual_roster(frozenset(run.items()))
+        fast_path = bool(run.get("fast-path", True))
+        policy = _policy(
+            study, learner.dim, {"min-cohort": SMALLEST_COHORT, "fast-path": fast_path}
+        )
+    else:
+        folder = Path(str(node["state"]))
+        secret = site_key(folder, IDENTITY_FILE)
+        key = SigningKey(secret)
+        store = FileStore(folder / f"masking-{study.id[:16]}", derive(secret, "at rest"))
+        roster = accept_roster(_roster_path(node), folder)
+        policy = _policy(study, learner.dim, node)
+    check_agreement(study, roster, site.name, key)
+    return Masker(Seat(site.name, key, roster, policy), store)
+
+
+def require_profile(study: Study, *, masked: bool) -> None:
+    """Refuse the message type of another profile: no server decides how updates are protected.
+
+    Raises:
+        InvalidMessage: the study is not run with secure aggregation, or only with it.
+    """
+    if (study.privacy.profile == "masked") != masked:
+        raise InvalidMessage(
+            "wrong-profile",
+            f"the study's privacy profile is {study.privacy.profile}",
+            where=study.name,
+            remedy="let the server run this very study",
+        )
+
+
+def check_agreement(study: Study, roster: Roster, name: str, key: SigningKey) -> None:
+    """Return if the roster has the study's sites with its weights, and this site with its key.
+
+    Raises:
+        SettingsError: it has not.
+    """
+    listed = {site.name: site for site in roster.sites}
+    weights = {name: site.weight for name, site in listed.items()}
+    study_weights = {site.name: site.weight for site in study.sites}
+    if not study_weights or not study_weights.items() <= weights.items():
+        raise _disagreement("the study's sites and weights are not those of the roster")
+    if name not in study_weights or listed[name].public_key != key.public.hex():
+        raise _disagreement(f"the roster has not this site's key {key.public.hex()} for {name}")
+
+
+def accept_roster(path: Path, folder: Path) -> Roster:
+    """Return the roster at `path`, which is kept in `folder` from when it was first accepted.
+
+    Raises:
+        SettingsError: it cannot be read, or too few hospitals have signed it.
+    """
+    try:
+        signed = read_roster(path.read_text(encoding="utf-8"), where=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            "the roster cannot be read", where=str(path), remedy="name the federation's roster"
+        ) from error
+    kept, previous = folder / ROSTER_FILE, None
+    if kept.exists():
+        previous = read_roster(kept.read_text(encoding="utf-8"), where=str(kept)).roster
+    if previous == signed.roster:
+        return previous
+    roster = check_roster(signed, previous, today=today_of(milliseconds()), where=str(path))
+    write_atomically(kept, roster_text(signed).encode())
+    return roster
+
+
+@lru_cache(maxsize=8)
+def _virtual_roster(run: frozenset[tuple[str, str | int | float | bool]]) -> Roster:
+    return read_roster(simulated_source().roster(dict(run)), where="simulation").roster
+
+
+def _policy(study: Study, dim: int, given: RunSettings) -> Policy:
+    return Policy(
+        study=study.id,
+        dim=dim,
+        min_cohort=int(given.get("min-cohort", 5)),
+        colluders=int(given.get("colluders", 1)),
+        fast_path=bool(given.get("fast-path", True)),
+    )
+
+
+def _roster_path(node: RunSettings) -> Path:
+    if not node.get("roster"):
+        raise SettingsError(
+            "roster is not set", where="node config", remedy="start the node with roster=..."
+        )
+    return Path(str(node["roster"]))
+
+
+def _disagreement(what: str) -> SettingsError:
+    return SettingsError(
+        what, where="roster", remedy="agree with the other hospitals on one study and one roster"
+    )
