@@ -55,7 +55,7 @@ def answers_with_code(handler: Handler) -> Handler:
 @answers_with_code
 def hello(message: Message, context: Context) -> Message:
     """Say which site this is and which study it holds."""
-    study, site, _ = open_site(context.node_config, context.run_config)
+    study, site, *_ = open_site(context.node_config, context.run_config)
     return reply(message, greeting_content(Greeting(site.name, study.id)))
 
 
@@ -64,7 +64,7 @@ def hello(message: Message, context: Context) -> Message:
 def update(message: Message, context: Context) -> Message:
     """Adapt on this round's episodes and answer with the meta-gradient alone."""
     opened = open_site(context.node_config, context.run_config)
-    study, site, learner = opened
+    study, site, learner, _ = opened
     instruction = read_instruction(message.content, dim=learner.dim)
     if instruction.study != study.id:
         raise InvalidMessage(
@@ -74,7 +74,7 @@ def update(message: Message, context: Context) -> Message:
             remedy="agree on one study.toml",
         )
     require_profile(study, masked=False)
-    vector = release(opened, instruction)
+    vector = release(opened, instruction, run=str(message.metadata.run_id))
     return reply(message, update_content(study.id, instruction.round_index, vector))
 
 

@@ -58,7 +58,14 @@ def masked_input(message: Message, context: Context) -> Message:
     with masker.burning():
         asked = read_masked_instruction(message.content, study=study.id, dim=dim)
         theta = theta_digest(asked.theta.numpy().astype("<f4").tobytes())
-        words = masker.masked_input(asked.call, theta, lambda: _weighted(opened, asked))
+        fresh = asked.call.deck.turn if masker.state().revealed(asked.call.round) else 0
+        run = str(message.metadata.run_id)
+        words = masker.masked_input(
+            asked.call,
+            theta,
+            lambda: _weighted(opened, asked, run=run, fresh=fresh),
+            fresh=bool(fresh),
+        )
         return reply(message, input_content(asked.call, words))
 
 
@@ -87,10 +94,13 @@ def _masker(context: Context) -> tuple[Opened, Masker]:
     return opened, open_masker(opened, context.node_config, context.run_config, memory)
 
 
-def _weighted(opened: Opened, asked: MaskedInstruction) -> NDArray[np.float64]:
+def _weighted(
+    opened: Opened, asked: MaskedInstruction, *, run: str, fresh: int
+) -> NDArray[np.float64]:
     """Return the site's update [d] times its public weight."""
     weights = {site.name: site.weight for site in opened.study.sites}
-    update = release(opened, Instruction(asked.study, asked.call.round, asked.theta))
+    instruction = Instruction(asked.study, asked.call.round, asked.theta)
+    update = release(opened, instruction, run=run, fresh=fresh)
     return weights[opened.site.name] * update.double().numpy()
 
 

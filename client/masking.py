@@ -154,9 +154,16 @@ class Masker:
         )
 
     def masked_input(
-        self, call: Call, theta: str, vector: Callable[[], NDArray[np.float64]]
+        self,
+        call: Call,
+        theta: str,
+        vector: Callable[[], NDArray[np.float64]],
+        *,
+        fresh: bool = False,
     ) -> Words:
         """Return the masked input [d]; `vector` [d] is computed once the request is found sound.
+
+        fresh: it is a release of its own, not the one that was masked for this round before.
 
         Raises:
             InvalidMessage: the site does not take part, or the session is given up.
@@ -164,7 +171,7 @@ class Masker:
         """
 
         def step(state: State) -> tuple[State, Words]:
-            entered = enter(self.seat, state, call, now=self.clock())
+            entered = enter(self.seat, state, call, now=self.clock(), fresh=fresh)
             return mask(entered, theta, encode(vector()))
 
         return self._step(step)

@@ -15,7 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from client.masking import FileStore, Masker, Store, milliseconds
-from client.site import Opened, site_key
+from client.site import Opened
+from client.site_keys import IDENTITY_FILE, site_key
 from common.crypto import SigningKey, derive
 from common.errors import InvalidMessage, SettingsError
 from common.files import write_atomically
@@ -25,7 +26,7 @@ from common.privacy.masking.rules import SMALLEST_COHORT, Policy, today_of
 from common.sources import RunSettings, simulated_source, virtual_identity
 from common.study import Study
 
-IDENTITY_FILE, ROSTER_FILE = "identity.key", "roster.json"
+ROSTER_FILE = "roster.json"
 
 
 def open_masker(opened: Opened, node: RunSettings, run: RunSettings, memory: Store) -> Masker:
@@ -34,7 +35,7 @@ def open_masker(opened: Opened, node: RunSettings, run: RunSettings, memory: Sto
     Raises:
         SettingsError: a setting is missing, or the roster, the study and this site do not agree.
     """
-    study, site, learner = opened
+    study, site, learner, _ = opened
     if "partition-id" in node:
         key, store = SigningKey(virtual_identity(site.key)), memory
         roster = _virtual_roster(frozenset(run.items()))

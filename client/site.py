@@ -10,31 +10,40 @@ What a hospital's client reads is named in its own node config, never by the coo
     unprotected   true: take part in a study whose privacy profile is none, for public data
 """
 
-import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from client.books import Books, open_books
+from client.site_keys import site_key
+from client.slots import IDLE, assign_slots
 from client.table import patients_by_site, read_table
 from common.episodes import Site
 from common.errors import PrivacyError, SettingsError, TableError
 from common.learner import Learner, make_learner
 from common.patients import tasks_of
+from common.privacy.cost import declared
 from common.slots import with_slots
 from common.sources import RunSettings, simulated_source
 from common.study import Study, read_study
 
-KEY_FILE, KEY_BYTES = "site.key", 32
 _Items = frozenset[tuple[str, str | int | float | bool]]
 
 
 class Opened(NamedTuple):
-    """A client's study, its site, and the learner; the learner's own theta is never used."""
+    """A client's study, its site, and the learner; the learner's own theta is never used.
+
+    books: a hospital's, where the study protects its patients; a virtual site has none.
+    """
 
     study: Study
     site: Site
     learner: Learner
+    books: Books | None = None
 
 
 def open_site(node: RunSettings, run: RunSettings) -> Opened:
@@ -49,12 +58,11 @@ def _open(node_items: _Items, run_items: _Items) -> Opened:
         source = simulated_source()
         study = source.study(run)
         site = with_slots(source.site(run, int(node["partition-id"])), study)
-    else:
-        study, site = _hospital({key: str(value) for key, value in node.items()})
-    return Opened(study, site, make_learner(study, seed=0))
+        return Opened(study, site, make_learner(study, seed=0))
+    return _hospital({key: str(value) for key, value in node.items()})
 
 
-def _hospital(node: Mapping[str, str]) -> tuple[Study, Site]:
+def _hospital(node: Mapping[str, str]) -> Opened:
     for key in ("study", "data", "site", "state"):
         if not node.get(key):
             raise SettingsError(
@@ -62,6 +70,13 @@ def _hospital(node: Mapping[str, str]) -> tuple[Study, Site]:
             )
     study = read_study(Path(node["study"]))
     _check_profile(study, node)
+    learner, state = make_learner(study, seed=0), Path(node["state"])
+    if study.privacy.noise_multiplier:
+        return Opened(study, _private_site(study, node, state), learner, open_books(state))
+    return Opened(study, _plain_site(study, node, state), learner)
+
+
+def _plain_site(study: Study, node: Mapping[str, str], state: Path) -> Site:
     frame = read_table(Path(node["data"]))
     patients = patients_by_site(frame, study, where=node["data"], site=node["site"])[node["site"]]
     tasks = tasks_of(patients, study, [task.name for task in study.tasks])
@@ -71,7 +86,25 @@ def _hospital(node: Mapping[str, str]) -> tuple[Study, Site]:
             where=node["data"],
             remedy="add patients, or leave this study to other sites",
         )
-    return study, Site(node["site"], site_key(Path(node["state"])), tasks)
+    return Site(node["site"], site_key(state), tasks)
+
+
+def _private_site(study: Study, node: Mapping[str, str], state: Path) -> Site:
+    """Return the site with its patients in their slots; its tasks are those that it declared.
+
+    Nothing about the table decides whether a task is offered: that would tell of its patients.
+    """
+    name, key = node["site"], site_key(state)
+    entry = declared(study, name)
+    frame = read_table(Path(node["data"]))
+    patients = patients_by_site(frame, study, where=node["data"], site=name)[name]
+    names = entry.tasks or tuple(task.name for task in study.tasks)
+    ids = frame[study.columns.patient].astype(str).tolist()
+    slots = assign_slots(state, study.id, ids, slots=entry.patients, key=key)
+    rows = np.flatnonzero(slots != IDLE)
+    tasks = tasks_of(patients, study, names, rows=rows, min_per_class=0)
+    placed = [replace(task, patient=slots[task.patient]) for task in tasks]
+    return Site(name, key, placed, slots=entry.patients)
 
 
 def _check_profile(study: Study, node: Mapping[str, str]) -> None:
@@ -88,29 +121,3 @@ def _check_profile(study: Study, node: Mapping[str, str]) -> None:
             where=node["study"],
             remedy="agree on profile masked or robust",
         )
-
-
-def site_key(folder: Path, name: str = KEY_FILE) -> bytes:
-    """Return a secret key of the site, made by the operating system's generator at first use.
-
-    Raises:
-        SettingsError: the file can be read by others, or does not hold a key.
-    """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / name
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-    if path.stat().st_mode & 0o077:
-        raise SettingsError(
-            "the site's key can be read by others", where=str(path), remedy=f"chmod 600 {path}"
-        )
-    key = path.read_bytes()
-    if len(key) != KEY_BYTES:
-        raise SettingsError(
-            "the site's key is damaged", where=str(path), remedy="remove it; a new one is made"
-        )
-    return key

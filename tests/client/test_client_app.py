@@ -64,7 +64,7 @@ def test_hello_says_name_and_study(context: Context) -> None:
 def test_the_answer_is_an_update_that_depends_on_the_round_and_repeats_itself(
     context: Context,
 ) -> None:
-    study, _, learner = open_site(context.node_config, {})
+    study, _, learner, _ = open_site(context.node_config, {})
     updates = []
     for index in (1, 1, 2):
         reply = ask(instruction(context, index), UPDATE_TYPE, context)

@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from client.site import KEY_FILE, open_site, site_key
+from client.site import open_site
+from client.site_keys import KEY_FILE, site_key
 from common.errors import PrivacyError, SettingsError, TableError
 
 Node = dict[str, str | int | float | bool]
@@ -33,7 +34,7 @@ def test_a_hospital_is_opened_from_its_own_files_and_nothing_the_coordinator_say
     node: Node,
 ) -> None:
     elsewhere: Node = {"dataset": "synthetic", "study": "elsewhere.toml", "data": "elsewhere.csv"}
-    study, site, learner = open_site(node, elsewhere)
+    study, site, learner, _ = open_site(node, elsewhere)
     assert study.name == "wards"
     assert site.name == "Ash"
     assert [task.name for task in site.tasks] == ["gout", "anaemia"]

@@ -16,7 +16,7 @@ from flwr.app import Context, RecordDict
 from safetensors.torch import load_file
 
 from client.app import app as client_app
-from client.site import KEY_FILE
+from client.site_keys import KEY_FILE
 from common.learner import make_learner
 from common.parameters import all_finite
 from common.study import make_study, read_study, study_toml
