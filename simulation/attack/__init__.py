@@ -1,1 +1,1 @@
-"""Attacks on the protections, run against the real code: what they find is a bug."""
+"""The red team: what a coordinator, hospitals and outsiders could do, tried against our own code."""
