@@ -21,7 +21,7 @@ import torch
 from common.aggregation import WeightedSum, nothing
 from common.privacy.masking.ring import Words, decode
 from common.privacy.masking.session import Session
-from server.attendance import Attendance
+from server.attendance import NO_SESSION, Attendance
 from server.masked_setup import Failed, SetUp
 from server.masked_turn import Turn, begin, finish
 from server.rounds import Answers
@@ -56,8 +56,12 @@ class MaskedAsk:
         except Failed as failure:
             fine = dict.fromkeys(cohort, NO_SUM)
             return Answers(nothing(dim), (), fine | failure.dropped | absent)
-        others = {site: RESTING for site in cohort if site not in turn.call.asked}
-        return Answers(updates, turn.survivors, others | turn.dropped | absent)
+        return Answers(updates, turn.survivors, self._unasked(turn, cohort) | turn.dropped | absent)
+
+    def _unasked(self, turn: Turn, cohort: Sequence[str]) -> dict[str, str]:
+        left = self.attendance.left(turn.session.members)
+        unasked = [site for site in cohort if site not in turn.call.asked]
+        return {site: RESTING if site in left else NO_SESSION for site in unasked}
 
     def _begin(self, state: ServerState, cohort: Sequence[str]) -> Turn:
         """Return a new turn whose inputs are enough for a sum that counts.

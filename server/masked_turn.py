@@ -70,6 +70,12 @@ class Turn:
         """Return whether the turn is an attempt at the state's next round."""
         return (self.call.round, self.theta) == (state.round_index + 1, theta_of(state))
 
+    def forget(self) -> None:
+        """Forget what was told, and on the fast path who has: asked again, a site says the same."""
+        self.told.clear()
+        if self.quick:
+            self.signatures.clear()
+
     def cells(self, site: str) -> bytes:
         """Return what is sealed for a site."""
         return self.session.cells(self.call.deck.turn, site, self.call.asked)
@@ -116,6 +122,7 @@ def finish(line: Line, turn: Turn, roster: Roster) -> tuple[Words, dict[str, str
     try:
         total = unmask(turn.inputs, Evidence(turn.survival, turn.call.deck, shares, threshold))
     except InvalidMessage as error:
+        turn.forget()  # who has told wrong shares cannot be known: all are asked again
         raise Failed(turn.dropped | dropped | dict.fromkeys(turn.told, error.code)) from error
     return total, dropped
 

@@ -33,7 +33,9 @@ def spoil(reply: Message, request: Message, fault: Fault) -> Message:
         return error_reply(request, "planted")
     if reply.has_error() or fault in {Fault.DROP, Fault.DELAY, Fault.DUPLICATE}:
         return reply
-    return Message(_spoiled(reply.content, fault), reply_to=request)
+    arrays = reply.content.array_records
+    spoiled = _spoiled(reply.content, fault) if arrays else _garbled(reply.content, fault)
+    return Message(spoiled, reply_to=request)
 
 
 def _spoiled(content: RecordDict, fault: Fault) -> RecordDict:
@@ -52,11 +54,33 @@ def _spoiled(content: RecordDict, fault: Fault) -> RecordDict:
     return RecordDict({head_name: head, body_name: ArrayRecord({array_name: new})})
 
 
-def _distorted(vector: NDArray[np.float32], fault: Fault) -> NDArray[Any]:
+def _garbled(content: RecordDict, fault: Fault) -> RecordDict:
+    """Return a reply without a vector as the fault leaves it: its texts and bytes suffer."""
+    name, head = next(iter(content.config_records.items()))
+    changed: dict[str, Any] = {key: _twisted(value, fault) for key, value in head.items()}
+    if fault is Fault.STALE_ROUND:
+        changed = {k: int(str(v)) - 1 if k == "turn" else v for k, v in head.items()}
+    if fault is Fault.WRONG_KEYS:
+        changed = {**head, "surprise": 1}
+    return RecordDict({name: ConfigRecord(changed)})
+
+
+def _twisted(value: Any, fault: Fault) -> Any:
+    if not isinstance(value, str | bytes):
+        return value
+    if fault in {Fault.WRONG_SHAPE, Fault.LYING_SHAPE}:
+        return value[:-1]
+    if fault is Fault.WRONG_DTYPE:
+        return value.encode() if isinstance(value, str) else value.hex()
+    return value[::-1] if fault in {Fault.NAN, Fault.HUGE_NORM} else value
+
+
+def _distorted(vector: NDArray[Any], fault: Fault) -> NDArray[Any]:
     if fault is Fault.NAN:
         return np.where(np.arange(len(vector)) == 0, np.float32("nan"), vector)
     if fault in {Fault.WRONG_SHAPE, Fault.LYING_SHAPE}:
         return vector[:-1].copy()
     if fault is Fault.WRONG_DTYPE:
         return vector.astype(np.float64)
-    return np.full_like(vector, 1e30) if fault is Fault.HUGE_NORM else vector
+    huge = np.iinfo(vector.dtype).max if vector.dtype.kind == "u" else 1e30
+    return np.full_like(vector, huge) if fault is Fault.HUGE_NORM else vector

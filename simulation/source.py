@@ -86,8 +86,16 @@ class SimulatedSource:
         return virtual_site(settings, names[index])
 
     def roster(self, settings: RunSettings) -> str:
-        """Return the roster of the study's sites, signed by all; it never expires."""
+        """Return the roster of the study's sites, signed by all; it never expires.
+
+        Raises:
+            SettingsError: the study names no sites.
+        """
         study, seed = self.study(settings), int(settings["seed"])
+        if not study.sites:
+            raise SettingsError(
+                "the study names no sites", where=study.name, remedy="list them: [[sites]]"
+            )
         keys = {
             site.name: SigningKey(virtual_identity(derived_key(seed, "site", site.name)))
             for site in study.sites

@@ -8,6 +8,7 @@ repeated message then brings about, no key masks twice and no second statement i
 
 from typing import Literal
 
+from common.errors import Refusal
 from common.privacy.masking.statements import (
     Count,
     Hex32,
@@ -84,10 +85,15 @@ def require_joined(state: State) -> Joined:
     """Return the session.
 
     Raises:
-        InvalidMessage: there is none.
+        Refusal: there is none.
     """
     if state.joined is None:
-        raise violation("no-session", "this site has no session")
+        raise Refusal(
+            "no-session",
+            "this site takes part in no session",
+            where="secure aggregation",
+            remedy="it is asked to join the next one",
+        )
     return state.joined
 
 
