@@ -1,1 +1,1 @@
-"""The red team: what a coordinator, hospitals and outsiders could do, tried against our own code."""
+"""The red team: what a coordinator, hospitals and outsiders could do, tried against our code."""
