@@ -10,13 +10,13 @@ import pytest
 
 from client.masking import FileStore, MemoryStore
 from client.membership import (
-    IDENTITY_FILE,
     ROSTER_FILE,
     accept_roster,
     open_masker,
     require_profile,
 )
-from client.site import Opened, open_site, site_key
+from client.site import Opened, open_site
+from client.site_keys import IDENTITY_FILE, site_key
 from common.crypto import SigningKey
 from common.errors import InvalidMessage, SettingsError
 from common.privacy.masking.roster import (
