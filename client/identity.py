@@ -1,0 +1,61 @@
+"""The hospital's identity: the private key that signs its ledger."""
+
+import os
+from pathlib import Path
+
+from client.chain import ANCHOR, LEDGER
+from common.crypto import KEY_BYTES, new_identity
+from common.errors import PrivacyError
+from common.files import sync_folder
+
+IDENTITY = "identity.key"
+
+
+def read_identity(folder: Path) -> bytes:
+    """Return the private key in a site's state folder.
+
+    Raises:
+        PrivacyError: there is none, it can be read by others, or it is damaged.
+    """
+    path = folder / IDENTITY
+    if not path.exists():
+        raise PrivacyError(
+            "the site has no identity here",
+            where=str(path),
+            remedy="name the node's state folder; --open makes an identity with a first ledger",
+        )
+    if path.stat().st_mode & 0o077:
+        raise PrivacyError(
+            "the identity can be read by others", where=str(path), remedy=f"chmod 600 {path}"
+        )
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise PrivacyError(
+            "the identity is damaged", where=str(path), remedy="restore it from a backup"
+        )
+    return key
+
+
+def make_identity(folder: Path) -> bytes:
+    """Return the private key in a state folder, made there unless it exists.
+
+    Raises:
+        PrivacyError: it is gone, and the ledger that it signed is not; or as `read_identity`.
+    """
+    path = folder / IDENTITY
+    if path.exists():
+        return read_identity(folder)
+    if any((folder / name).exists() for name in (LEDGER, ANCHOR)):
+        raise PrivacyError(
+            "the identity that signed this ledger is missing",
+            where=str(path),
+            remedy="restore it from a backup; another one could not go on with the ledger",
+        )
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(new_identity())
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(folder)
+    return read_identity(folder)
