@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from client.identity import read_identity
 from client.ledger import Ledger
-from client.site_keys import IDENTITY_FILE, site_key
 from client.stored import Key, find, forget_before, keep, reveal
 from common.messages import Instruction
 from common.privacy.cost import gradient_parameters, planned_rounds
@@ -73,5 +73,5 @@ def open_books(folder: Path) -> Books:
     Raises:
         PrivacyError: there is no ledger, or it cannot be relied upon.
     """
-    identity = site_key(folder, IDENTITY_FILE)
-    return Books(Ledger.open(folder, identity, time.time), folder / RELEASES)
+    ledger = Ledger.open(folder, read_identity(folder), time.time)
+    return Books(ledger, folder / RELEASES)

@@ -20,8 +20,9 @@ import numpy as np
 
 from client.books import Books, open_books
 from client.site_keys import site_key
-from client.slots import IDLE, assign_slots
+from client.slots import IDLE, take_slots
 from client.table import patients_by_site, read_table
+from common.crypto import ByteStream, fresh_key
 from common.episodes import Site
 from common.errors import PrivacyError, SettingsError, TableError
 from common.learner import Learner, make_learner
@@ -100,7 +101,8 @@ def _private_site(study: Study, node: Mapping[str, str], state: Path) -> Site:
     patients = patients_by_site(frame, study, where=node["data"], site=name)[name]
     names = entry.tasks or tuple(task.name for task in study.tasks)
     ids = frame[study.columns.patient].astype(str).tolist()
-    slots = assign_slots(state, study.id, ids, slots=entry.patients, key=key)
+    random = ByteStream(fresh_key())
+    slots = take_slots(state, key, study.id, ids, slots=entry.patients, random=random)
     rows = np.flatnonzero(slots != IDLE)
     tasks = tasks_of(patients, study, names, rows=rows, min_per_class=0)
     placed = [replace(task, patient=slots[task.patient]) for task in tasks]

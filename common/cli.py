@@ -1,7 +1,8 @@
 """The command line: put together from the commands that the installed packages offer.
 
-A package adds a command under the entry point group `wardround.commands`; so this module imports
-none of the upper layers, and a hospital's install shows a hospital's commands only.
+A package adds a command under the entry point group `wardround.commands`, or one of a family of
+commands under `wardround.node.commands`; so this module imports none of the upper layers, and a
+hospital's install shows a hospital's commands only.
 """
 
 import os
@@ -13,6 +14,7 @@ import typer
 from common.errors import WardroundError
 
 INTERRUPTED = 130
+FAMILIES = {"node": "What the keeper of a hospital's node decides."}
 
 
 def make_app() -> typer.Typer:
@@ -28,9 +30,20 @@ def make_app() -> typer.Typer:
             sys.stdout.write(version("wardround") + "\n")
             raise typer.Exit
 
-    for command in sorted(entry_points(group="wardround.commands"), key=lambda c: c.name):
-        app.command(command.name)(command.load())
+    _add_commands(app, "wardround.commands")
+    for family, about in FAMILIES.items():
+        inner = typer.Typer(no_args_is_help=True, help=about)
+        if _add_commands(inner, f"wardround.{family}.commands"):
+            app.add_typer(inner, name=family)
     return app
+
+
+def _add_commands(app: typer.Typer, group: str) -> int:
+    """Add the commands of an entry point group, and return their number."""
+    commands = sorted(entry_points(group=group), key=lambda c: c.name)
+    for command in commands:
+        app.command(command.name)(command.load())
+    return len(commands)
 
 
 def main() -> None:

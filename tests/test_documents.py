@@ -10,7 +10,7 @@ import pytest
 import typer.main
 from pydantic import BaseModel
 
-from common.cli import make_app
+from common.cli import FAMILIES, make_app
 from common.study import Study
 
 ROOT = Path(__file__).parent.parent
@@ -58,8 +58,11 @@ def test_the_example_algorithm_in_the_documents_runs() -> None:
 
 
 def test_every_command_and_option_has_a_help_text() -> None:
-    commands = getattr(typer.main.get_command(make_app()), "commands", {})
-    assert "simulate" in commands
+    commands = dict(getattr(typer.main.get_command(make_app()), "commands", {}))
+    for family in FAMILIES:
+        inner = commands[family].commands
+        commands |= {f"{family} {name}": command for name, command in inner.items()}
+    assert {"simulate", "node", "node budget"} <= commands.keys()
     for command in commands.values():
         assert command.help
         for parameter in command.params:

@@ -1,0 +1,55 @@
+"""The hospital's identity: the private key that signs its ledger."""
+
+from pathlib import Path
+
+from client.chain import ANCHOR, LEDGER
+from client.site_keys import IDENTITY_FILE as IDENTITY
+from client.site_keys import site_key
+from common.crypto import KEY_BYTES
+from common.errors import PrivacyError
+from common.files import sync_folder
+
+
+def read_identity(folder: Path) -> bytes:
+    """Return the private key in a site's state folder.
+
+    Raises:
+        PrivacyError: there is none, it can be read by others, or it is damaged.
+    """
+    path = folder / IDENTITY
+    if not path.exists():
+        raise PrivacyError(
+            "the site has no identity here",
+            where=str(path),
+            remedy="name the node's state folder; --open makes an identity with a first ledger",
+        )
+    if path.stat().st_mode & 0o077:
+        raise PrivacyError(
+            "the identity can be read by others", where=str(path), remedy=f"chmod 600 {path}"
+        )
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise PrivacyError(
+            "the identity is damaged", where=str(path), remedy="restore it from a backup"
+        )
+    return key
+
+
+def make_identity(folder: Path) -> bytes:
+    """Return the private key in a state folder, made there unless it exists.
+
+    Raises:
+        PrivacyError: it is gone, and the ledger that it signed is not; or as `read_identity`.
+    """
+    path = folder / IDENTITY
+    if path.exists():
+        return read_identity(folder)
+    if any((folder / name).exists() for name in (LEDGER, ANCHOR)):
+        raise PrivacyError(
+            "the identity that signed this ledger is missing",
+            where=str(path),
+            remedy="restore it from a backup; another one could not go on with the ledger",
+        )
+    site_key(folder, IDENTITY)
+    sync_folder(folder)
+    return read_identity(folder)

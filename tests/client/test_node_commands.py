@@ -1,0 +1,169 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.chain import LEDGER
+from client.identity import make_identity, read_identity
+from client.node_commands import budget
+from client.site_keys import IDENTITY_FILE as IDENTITY
+from common.errors import PrivacyError, SettingsError
+from common.study import Study, study_toml
+from tests.private_study import private
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _group_wise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the algorithm has it is the algorithm's to say."""
+    monkeypatch.setattr("client.budget._group_wise", lambda name: name == "maml")
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return written(tmp_path, private())
+
+
+def written(folder: Path, study: Study) -> Path:
+    path = folder / f"{study.name}.toml"
+    path.write_text(study_toml(study))
+    return path
+
+
+def asked(capsys: Capture, state: Path, **options: Any) -> dict[str, Any]:
+    capsys.readouterr()
+    budget(state=state, as_json=True, **options)
+    return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
+
+
+def test_a_budget_is_opened_asked_and_reserved(
+    tmp_path: Path, study: Path, capsys: Capture
+) -> None:
+    state = tmp_path / "state"
+    budget(state=state, cap=10.0, cohort="2025")
+    assert "Chain ok: 1 lines" in capsys.readouterr().out
+    budget(state=state, study=study, site="Ash")
+    said = capsys.readouterr().out
+    for words in (
+        "Study wards at Ash: 100 rounds over 200 groups: ",
+        "epsilon 3.995 replace-one, 2.108 zero-out, delta 1e-05.",
+        "It would fit into: 2025.",
+        "10.000",
+    ):
+        assert words in said
+    assert (state / LEDGER).read_bytes().count(b"\n") == 1  # asking costs nothing
+    budget(state=state, study=study, site="Ash", reserve=True)
+    assert "Reserved, line 2 of the ledger." in capsys.readouterr().out
+    budget(state=state, study=study, site="Ash")
+    said = capsys.readouterr().out
+    assert "It is reserved for cohort 2025; 0 of its rounds are spent." in said
+    assert "6.005" in said  # 10 - 3.995
+    assert "Chain ok: 2 lines" in said
+
+
+def test_json_says_it_all_with_a_schema(tmp_path: Path, study: Path, capsys: Capture) -> None:
+    state = tmp_path / "state"
+    asked(capsys, state, cap=10.0, cohort="2025")
+    about = asked(capsys, state, study=study, site="Ash", metrics=5, reserve=True)
+    assert about["schema"] == 1
+    assert about["chain"]["ok"]
+    assert about["reserved"] == 2
+    assert about["study"]["replace_one"] == pytest.approx(4.26, abs=0.006)
+    assert about["study"]["fits"] == ["2025"]
+    (cohort,) = asked(capsys, state)["cohorts"]
+    assert cohort["reserved"] == about["study"]["replace_one"]
+    assert cohort["left"] == pytest.approx(10 - cohort["reserved"])
+    assert cohort["spent"] == 0
+
+
+def test_a_study_beyond_the_cap_is_shown_and_refused(
+    tmp_path: Path, study: Path, capsys: Capture
+) -> None:
+    state = tmp_path / "state"
+    budget(state=state, cap=3.0, cohort="2025")
+    with pytest.raises(PrivacyError, match=r"costs epsilon 3\.995, and 3 is left"):
+        budget(state=state, study=study, site="Ash", reserve=True)
+    assert "No cohort has so much left." in capsys.readouterr().out
+    assert asked(capsys, state)["cohorts"][0]["reserved"] == 0
+
+
+def test_without_a_ledger_there_is_no_budget(tmp_path: Path) -> None:
+    with pytest.raises(PrivacyError, match="no identity"):
+        budget(state=tmp_path / "state")
+    make_identity(tmp_path)
+    with pytest.raises(PrivacyError, match="ledger is missing"):
+        budget(state=tmp_path)
+
+
+def test_a_cap_is_given_once_and_to_each_cohort_by_name(
+    tmp_path: Path, study: Path, capsys: Capture
+) -> None:
+    budget(state=tmp_path, cap=10.0, cohort="2025")
+    with pytest.raises(PrivacyError, match="never changed"):
+        budget(state=tmp_path, cap=20.0, cohort="2025")
+    budget(state=tmp_path, cap=5.0, cohort="2026")
+    assert [c["cap"] for c in asked(capsys, tmp_path)["cohorts"]] == [10, 5]
+    with pytest.raises(SettingsError, match="has 2 cohorts"):
+        budget(state=tmp_path, study=study, site="Ash", reserve=True)
+    about = asked(capsys, tmp_path, study=study, site="Ash", reserve=True, cohort="2026")
+    assert [c["cohort"] for c in about["cohorts"]] == ["2026"]
+    with pytest.raises(PrivacyError, match="2027 was never opened"):
+        budget(state=tmp_path, cohort="2027")
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({"cap": 1.0}, "--cohort NAME"),
+        ({"study": Path("study.toml")}, "--site NAME"),
+        ({"reserve": True}, "--study FILE"),
+    ],
+)
+def test_options_that_need_another_say_so(
+    tmp_path: Path, options: dict[str, Any], remedy: str
+) -> None:
+    with pytest.raises(SettingsError, match=remedy):
+        budget(state=tmp_path, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_that_has_no_cost_opens_nothing(tmp_path: Path) -> None:
+    fedavg = written(tmp_path, private(algorithm={"name": "fedavg"}))
+    with pytest.raises(PrivacyError, match="fedavg makes no update of one group alone"):
+        budget(state=tmp_path / "state", study=fedavg, site="Ash", cap=10.0, cohort="2025")
+    assert not (tmp_path / "state").exists()
+
+
+def test_an_identity_is_its_owners_only_and_never_replaced(tmp_path: Path) -> None:
+    key = make_identity(tmp_path)
+    assert make_identity(tmp_path) == read_identity(tmp_path) == key
+    path = tmp_path / IDENTITY
+    assert path.stat().st_mode & 0o077 == 0
+    path.chmod(0o640)
+    with pytest.raises(PrivacyError, match="read by others"):
+        make_identity(tmp_path)
+    path.chmod(0o600)
+    path.write_bytes(key[:-1])
+    with pytest.raises(PrivacyError, match="damaged"):
+        make_identity(tmp_path)
+    path.unlink()
+    (tmp_path / LEDGER).touch()
+    with pytest.raises(PrivacyError, match="identity that signed this ledger is missing"):
+        make_identity(tmp_path)
+
+
+def test_importing_the_commands_imports_nothing_heavy() -> None:
+    script = "import sys, client.node_commands; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=True,
+    )
+    heavy = {"torch", "numpy", "pandas", "pydantic", "flwr", "cryptography", "dp_accounting"}
+    assert not heavy & set(done.stdout.split())
