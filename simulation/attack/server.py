@@ -80,11 +80,13 @@ class Server:
         survivors: Sequence[str],
         signatures: Mapping[str, bytes],
         sites: Iterable[str],
+        *,
+        forge: bool = True,
     ) -> None:
         """Ask sites to reveal: with these signatures, the colluders' own, and forgeries."""
         survival = survival_of(call, survivors)
         for name in survivors:
-            if name not in signatures:
+            if name not in signatures and (forge or name in self.stage.colluders):
                 key = self.stage.members[name].seat.key if name in self.stage.colluders else SERVER
                 signatures = {**signatures, name: key.sign(CONFIRM, survival.text)}
         for site in sites:

@@ -27,6 +27,26 @@ def substituted_keys() -> Iterator[Stage]:
                 offers[name] = planted(stage, context.id, name, context.turns, SERVER)
 
         yield tampered(tamper)
+    yield substituted_in_a_turn()
+
+
+def substituted_in_a_turn() -> Stage:
+    """Set up as agreed, and show the victim other masking keys than all others in a turn."""
+    stage = make_stage()
+    server = server_of(stage)
+    true = call_of(server.session, 0, 1, stage.names)
+    own = {
+        name: Advertisement.read(planted(stage, "0" * 64, name, 1, SERVER).statement).turns[0].mask
+        for name in server.without(VICTIM)
+    }
+    cards = tuple(
+        card.model_copy(update={"mask": own.get(card.site, card.mask)}) for card in true.deck.cards
+    )
+    false = true.model_copy(update={"deck": true.deck.model_copy(update={"cards": cards})})
+    for site in stage.names:
+        stage.masked_input(site, false if site == VICTIM else true)
+    server.confirm(true, stage.names, stage.names)
+    return stage
 
 
 def tampered(tamper: Tamper) -> Stage:

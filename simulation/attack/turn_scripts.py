@@ -45,7 +45,8 @@ def split_survivors() -> Iterator[Stage]:
             server.cheat(call, call.asked, alive, others)
             server.cheat(call, fewer, dropped, told)
             yield stage
-    yield own_views()
+    yield own_views(forge=True)
+    yield own_views(forge=False)
 
 
 OWN_VIEWS = {
@@ -59,14 +60,15 @@ OWN_VIEWS = {
 two colluders' shares their self-masks would come out, and of all others the masking keys."""
 
 
-def own_views() -> Stage:
-    """Tell each site a list of survivors of its own."""
+def own_views(*, forge: bool) -> Stage:
+    """Tell each site a list of survivors of its own, with few signatures or with forged ones."""
     stage = make_stage(fast_path=False)
     server = server_of(stage)
     call = server.ask()
     for site, honest in OWN_VIEWS.items():
         survivors = (*honest, *stage.colluders)
-        server.cheat(call, survivors, server.confirm(call, survivors, [site]), [site])
+        signatures = server.confirm(call, survivors, [site])
+        server.cheat(call, survivors, signatures, [site], forge=forge)
     return stage
 
 
@@ -119,7 +121,7 @@ def forged_signatures() -> Iterator[Stage]:
         signatures = server.confirm(call, fewer, [site for site in slow if site != VICTIM])
         server.cheat(call, fewer, signatures, slow)
         yield stage
-    yield own_views()
+    yield own_views(forge=True)
 
 
 def different_models() -> Iterator[Stage]:

@@ -22,7 +22,7 @@ from common.errors import QuorumNotReached, SettingsError
 from common.learner import make_learner
 from common.messages import Instruction
 from common.privacy.masking.ring import decode, encode
-from common.study import Study
+from common.study import Study, study_toml
 from server.masked import MaskedAsk
 from server.masked_setup import SetUp
 from server.rounds import Answers
@@ -130,6 +130,10 @@ def federation(
     def make(*, real: bool = False, **changes: Any) -> Federation:
         server = {"deadline_s": 0.1, "rounds": 4} | changes.pop("server", {})
         settings = wards(privacy=PRIVACY, server=server, **changes)
+        study = tailored(make_plan(settings), settings)
+        sites = [site.model_copy(update={"weight": i + 1.5}) for i, site in enumerate(study.sites)]
+        weighted = study.model_copy(update={"sites": tuple(sites)})
+        Path(settings["study"]).write_text(study_toml(weighted))
         made, ask = Federation(settings, tmp_path / "run"), MaskedAsk.__call__
 
         def recorded(self: MaskedAsk, state: ServerState, cohort: Sequence[str]) -> Answers:

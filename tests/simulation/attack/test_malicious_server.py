@@ -44,6 +44,20 @@ def statements_unsigned(patch: Patch) -> None:
     patch.setattr(turns, "_check_signatures", no_check)
 
 
+def statements_uncounted(patch: Patch) -> None:
+    """Signatures are verified, but one is enough."""
+    honest = turns._check_signatures
+    patch.setattr(
+        turns,
+        "_check_signatures",
+        lambda seat, survival, signatures, threshold: honest(seat, survival, signatures, 1),
+    )
+
+
+def keys_of_a_turn_unchecked(patch: Patch) -> None:
+    patch.setattr(turns, "check_deck", no_check)
+
+
 def both_shares(patch: Patch) -> None:
     honest = turns.confirm
 
@@ -109,7 +123,9 @@ def masks_whatever_the_model(patch: Patch) -> None:
     ("mutant", "number"),
     [
         (advertisements_unsigned, 1),
+        (keys_of_a_turn_unchecked, 1),
         (statements_unsigned, 3),
+        (statements_uncounted, 3),
         (statements_unsigned, 11),
         (any_threshold, 6),
         (any_cohort, 7),

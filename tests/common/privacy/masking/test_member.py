@@ -5,14 +5,17 @@ from functools import partial
 
 import pytest
 
+from common.crypto import derive
 from common.errors import InvalidMessage, SettingsError
-from common.privacy.masking.keys import CELL_BYTES
+from common.privacy.masking.keys import CELL_BYTES, turn_secrets
 from common.privacy.masking.rules import Policy, check_threshold, threshold_of
 from common.privacy.masking.session import Session
+from common.privacy.masking.shamir import combine
 from common.privacy.masking.state import State
-from common.privacy.masking.statements import Call, Context, Signed
+from common.privacy.masking.statements import CONFIRM, PROTOCOL, Call, Context, Signed
 from common.privacy.masking.turns import enter
-from simulation.attack.server import OTHER, Server, call_of
+from simulation.attack.oracle import Oracle
+from simulation.attack.server import OTHER, Server, call_of, survival_of
 from simulation.attack.stage import DIM, NOW, STUDY, Stage, make_stage
 
 ASH = "Ash"
@@ -148,6 +151,30 @@ def test_every_turn_has_masks_of_its_own_and_what_is_skipped_is_gone(server: Ser
     ] * 5
     server.ask(0, 2)
     assert {code for _, code in stage.refusals} == {"stale-turn"}
+
+
+def test_colluders_below_the_threshold_cannot_put_a_secret_together() -> None:
+    shares: dict[int, dict[int, bytes]] = {}
+    for colluders in (3, 4):  # four of five are needed
+        stage = make_stage(5, colluders=colluders, tolerated=0)
+        session = stage.set_up()
+        shares[colluders] = Oracle(stage)._shares[(session.context.id, 0, ASH), "seed"]
+    link = derive(stage.joins[session.context.id, ASH].entropy, PROTOCOL, "chain")
+    assert combine(shares[4]) == turn_secrets(link).seed
+    with pytest.raises(InvalidMessage):
+        combine(shares[3])
+
+
+def test_only_survivors_signatures_count() -> None:
+    server = six()
+    stage, call = server.stage, server.ask()
+    fewer = stage.names[:-1]
+    signatures = server.confirm(call, fewer, fewer)
+    survival = survival_of(call, fewer)
+    outsider = stage.members[stage.names[-1]].seat.key.sign(CONFIRM, survival.text)
+    mixed = {**dict(list(signatures.items())[1:]), stage.names[-1]: outsider}
+    cells = server.cells(call, ASH)
+    assert code_of(lambda: stage.members[ASH].reveal(0, mixed, cells)) == "few-signatures"
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from common.errors import InvalidMessage
 from common.privacy.masking import turns
-from common.privacy.masking.keys import Binding, self_key
+from common.privacy.masking.keys import Binding, commitment, self_key
 from common.privacy.masking.ring import Words, mask_stream
 from common.privacy.masking.rules import threshold_of
 from common.privacy.masking.session import Session
-from common.privacy.masking.shamir import split
+from common.privacy.masking.shamir import PRIME, combine, split, weights_at_zero
+from common.privacy.masking.statements import Card, Deck, Survival
 from common.privacy.masking.unmask import Evidence, Shares, recover, unmask
 from simulation.attack.oracle import Oracle
 from simulation.attack.server import Server, call_of, survival_of
@@ -125,6 +126,31 @@ def test_wrong_shares_cost_time_and_not_the_sum() -> None:
     with pytest.raises(InvalidMessage) as caught:  # a liar more than there are to spare
         turn(server, 1, server.stage.names, lost=lost, spoil=spoil)
     assert caught.value.code == "bad-shares"
+
+
+def test_a_share_that_was_made_to_give_another_secret_is_found_out() -> None:
+    """The liar knows all other shares, and sends what makes 32 bytes of its choice of them."""
+    rng, secret, chosen = Random(4), bytes(range(32)), b"x" * 32
+    shares = split(secret, threshold=3, positions=range(1, 5), below=rng.randrange)
+    weights = weights_at_zero((1, 2, 3))
+    rest = sum(weights[x] * int.from_bytes(shares[x - 1], "big") for x in (2, 3))
+    value = (int.from_bytes(chosen, "big") - rest) * pow(weights[1], -1, PRIME) % PRIME
+    told = {1: value.to_bytes(66, "big"), 2: shares[1], 3: shares[2], 4: shares[3]}
+    assert combine({x: told[x] for x in (1, 2, 3)}) == chosen
+    card = Card(
+        site="Ash", seal="0" * 64, mask="0" * 64, commitment=commitment("c" * 64, 0, "Ash", secret)
+    )
+    survival = Survival(
+        context="c" * 64,
+        turn=0,
+        round=1,
+        deck="0" * 64,
+        theta="0" * 64,
+        asked=("Ash",),
+        survivors=("Ash",),
+    )
+    deck = Deck(context="c" * 64, turn=0, cards=(card,))
+    assert Evidence(survival, deck, Shares({"Ash": told}), 3).seed("Ash") == secret
 
 
 def test_a_secret_is_found_among_many_shares_of_which_some_are_wrong() -> None:
