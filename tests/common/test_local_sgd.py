@@ -28,7 +28,7 @@ def rows(size: int, dtype: torch.dtype, classes: int) -> Rows:
         (FEDPROX, {"epochs": 2, "mu": 0.7}),
         (FEDPROX, {"epochs": 2, "mu": 0.0}),
     ],
-    ids=str,
+    ids=["fedavg", "fedavg-3-epochs", "fedprox", "fedprox-mu-0"],
 )
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
 def test_it_equals_the_generic_path(
