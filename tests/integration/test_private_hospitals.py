@@ -1,0 +1,169 @@
+"""Four hospitals with tables, ledgers and identities of their own, in a masked study."""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from flwr.app import Context, RecordDict
+
+from client.app import app as client_app
+from client.budget import cost_of, open_cohort, open_ledger, reserve_study
+from client.identity import read_identity
+from common.crypto import SigningKey
+from common.learner import make_learner
+from common.parameters import flatten
+from common.privacy.masking.roster import (
+    Roster,
+    RosterSite,
+    SignedRoster,
+    roster_text,
+    sign_roster,
+)
+from common.study import Study, make_study, study_toml
+from server.app import app as server_app
+from server.state import load_state, read_records
+from simulation.grid import InProcessGrid
+from tests.conftest import ward_settings
+
+NAMES = ("Ash", "Birch", "Cedar", "Elm")
+ROUNDS = 2
+
+
+@pytest.fixture
+def study() -> Study:
+    settings = ward_settings() | {
+        "sites": [{"name": name, "patients": 90} for name in NAMES],
+        "server": {
+            "rounds": ROUNDS,
+            "optimizer": "sgd",
+            "meta_lr": 0.1,
+            "attempts": 1,
+            "deadline_s": 5,
+        },
+        "privacy": {
+            "profile": "masked",
+            "clip_norm": 0.5,
+            "noise_multiplier": 5.0,
+            "coin": 1.0,
+            "delta": 1e-3,
+        },
+    }
+    return make_study(settings, where="test")
+
+
+def table(seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "patient_id": [f"secret-{seed}-{i}" for i in range(100)],
+            "age": rng.uniform(20, 80, 100),
+            "marker": rng.standard_normal(100),
+            "sex": rng.choice(["F", "M"], 100),
+            "gout": rng.integers(0, 2, 100),
+            "anaemia": rng.integers(0, 2, 100),
+        }
+    )
+
+
+def hospital(folder: Path, name: str, study: Study, seed: int) -> dict[str, Any]:
+    """Set up one hospital: table, study, ledger with the study reserved; return its node config."""
+    folder.mkdir()
+    table(seed).to_csv(folder / "patients.csv", index=False)
+    (folder / "study.toml").write_text(study_toml(study))
+    ledger = open_cohort(folder / "state", lambda: 1e9, cohort="all", cap=20.0)
+    ledger.open_cohort("2026", cap=20.0, delta=1e-2)
+    reserve_study(ledger, cost_of(study, name, metrics=None), cohort="2026")
+    return {
+        "study": str(folder / "study.toml"),
+        "data": str(folder / "patients.csv"),
+        "site": name,
+        "state": str(folder / "state"),
+        "roster": str(folder.parent / "roster.json"),
+        "min-cohort": 3,
+    }
+
+
+@pytest.fixture
+def nodes(tmp_path: Path, study: Study) -> dict[str, dict[str, Any]]:
+    configs = {n: hospital(tmp_path / n, n, study, i) for i, n in enumerate(NAMES)}
+    keys = {n: SigningKey(read_identity(tmp_path / n / "state")) for n in NAMES}
+    sites = tuple(
+        RosterSite(
+            name=name,
+            public_key=key.public.hex(),
+            weight=1.0,
+            not_before=date(2020, 1, 1),
+            not_after=date(2099, 1, 1),
+        )
+        for name, key in keys.items()
+    )
+    roster = Roster(federation="wards", epoch=1, sites=sites)
+    signatures = {name: sign_roster(roster, key) for name, key in keys.items()}
+    text = roster_text(SignedRoster(roster=roster, signatures=signatures))
+    (tmp_path / "roster.json").write_text(text)
+    return configs
+
+
+def run(tmp_path: Path, study: Study, nodes: dict[str, dict[str, Any]]) -> None:
+    config: dict[str, str | int | float | bool] = {
+        "study": str(tmp_path / "Ash" / "study.toml"),
+        "output": str(tmp_path / "run"),
+        "roster": str(tmp_path / "roster.json"),
+        "resume": False,
+        "keep-every": 0,
+        "seed": 0,
+    }
+    (tmp_path / "run").mkdir()
+    contexts = {
+        i: Context(run_id=1, node_id=i, node_config=dict(node), state=RecordDict(), run_config={})
+        for i, node in enumerate(nodes.values(), start=1)
+    }
+    grid = InProcessGrid(client_app, contexts, serialise=True)
+    context = Context(run_id=1, node_id=9, node_config={}, state=RecordDict(), run_config=config)
+    server_app(grid, context)
+
+
+def test_a_masked_study_runs_among_real_hospitals_and_each_has_paid(
+    tmp_path: Path, study: Study, nodes: dict[str, dict[str, Any]]
+) -> None:
+    run(tmp_path, study, nodes)
+    learner = make_learner(study, seed=0)
+    records = read_records(tmp_path / "run", study, learner)
+    assert [(r.closed, r.accepted) for r in records] == [(True, NAMES)] * ROUNDS
+    state = load_state(tmp_path / "run", study, learner)
+    # 4 sites of 9 groups: noise .5 * 5 / 9 / 2 in each entry of the mean, steps of .1, twice.
+    moved = (state.meta - flatten(learner.initial)).std()
+    assert float(moved) == pytest.approx(0.1 * 2**0.5 * 0.5 * 5 / 9 / 2, rel=0.3)
+    for name in NAMES:
+        ledger = open_ledger(tmp_path / name / "state", lambda: 2e9)
+        assert ledger.debits(study.id, "gradient") == ROUNDS
+        assert 0 < ledger.balance("2026").spent <= ledger.balance("2026").reserved
+
+
+def test_a_hospital_whose_ledger_was_edited_sends_nothing_and_the_others_go_on(
+    tmp_path: Path, study: Study, nodes: dict[str, dict[str, Any]]
+) -> None:
+    path = tmp_path / "Elm" / "state" / "ledger.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"20.0", b"99.0", 1))
+    run(tmp_path, study, nodes)
+    records = read_records(tmp_path / "run", study, make_learner(study, seed=0))
+    assert all(record.closed and "Elm" not in record.accepted for record in records)
+
+
+def test_no_name_of_a_patient_is_in_any_file_but_the_tables(
+    tmp_path: Path, study: Study, nodes: dict[str, dict[str, Any]]
+) -> None:
+    run(tmp_path, study, nodes)
+    for path in (p for p in tmp_path.rglob("*") if p.is_file() and p.name != "patients.csv"):
+        assert b"secret-" not in path.read_bytes(), path
+    lines = (tmp_path / "Ash" / "state" / "ledger.jsonl").read_text().splitlines()
+    kinds = [json.loads(line)["kind"] for line in lines]
+    assert kinds == ["open", "open", "reserve", "gradient", "gradient"]
+    assert torch.isfinite(
+        load_state(tmp_path / "run", study, make_learner(study, seed=0)).meta
+    ).all()
