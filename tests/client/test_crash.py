@@ -64,20 +64,20 @@ def test_a_kill_within_the_writing_of_a_debit_wastes_it(tmp_path: Path) -> None:
 
 def test_a_site_that_is_killed_again_and_again_stops_at_the_cap(tmp_path: Path) -> None:
     folder = tmp_path / "site"
-    cost, about = begun(folder, 80)
+    cost, about = begun(folder, 40)
     rng, start, kills = random.Random(0), 0, 0
     while True:
         process = program("go-on", str(folder), json.dumps(about | {"from": start}))
-        enough = sent(folder) + rng.randrange(1, 20)
+        enough = sent(folder) + rng.randrange(1, 9)
         while process.poll() is None and sent(folder) < enough:
             time.sleep(rng.random() / 500)
         process.kill()
         said = process.communicate()[1]
-        assert sent(folder) <= opened(folder, about).debits(cost.study, "gradient") <= 80
-        if "all 80 gradient releases" in said:
+        assert sent(folder) <= opened(folder, about).debits(cost.study, "gradient") <= 40
+        if "all 40 gradient releases" in said:
             break
-        start, kills = start + rng.randrange(20), kills + 1
-    assert kills >= 5
-    with pytest.raises(PrivacyError, match="all 80 gradient releases"):
+        start, kills = start + rng.randrange(9), kills + 1
+    assert kills >= 3
+    with pytest.raises(PrivacyError, match="all 40 gradient releases"):
         release(folder, about, 9_999)
-    assert sent(folder) <= opened(folder, about).debits(cost.study, "gradient") == 80
+    assert sent(folder) <= opened(folder, about).debits(cost.study, "gradient") == 40
