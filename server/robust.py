@@ -59,7 +59,8 @@ def combine(
         dropped = _lies(study, names, stacked)
         stacked = stacked[[name not in dropped for name in names]]
     malicious = math.floor(study.privacy.malicious_share * len(updates))
-    left = max(malicious - len(dropped), 0)
+    # Of two that share, one may be honest: only what is implausible has surely been a liar.
+    left = max(malicious - list(dropped.values()).count(IMPLAUSIBLE), 0)
     if len(stacked) < fewest(study.privacy.aggregation, malicious=left):
         return nothing(dim), dict.fromkeys(names, TOO_FEW) | dropped
     total = aggregate(study.privacy.aggregation, stacked, malicious=left)
