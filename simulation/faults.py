@@ -1,6 +1,9 @@
 """Faults that the in-process grid can plant between a site and the server."""
 
 import dataclasses
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -25,6 +28,33 @@ class Fault(StrEnum):
     STALE_ROUND = "stale-round"  # it answers an earlier round
     WRONG_KEYS = "wrong-keys"
     LYING_SHAPE = "lying-shape"  # the declared shape is right, the bytes are not
+
+
+PHASES = ("input", "confirm", "reveal")
+
+
+@dataclass
+class MaskedFault:
+    """A fault at some nodes in one phase of secure aggregation in a round, once.
+
+    Replies of a node are counted by round (`seen`); those of a session's first round begin with the
+    two of the set-up, advertise and deal.
+    """
+
+    phase: str
+    fault: Fault
+    nodes: Collection[int]
+    round_index: int = 2
+    first_round: int = 1
+    seen: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    def __call__(self, round_index: int, node: int) -> Fault | None:
+        """Return the fault if this is its time and place."""
+        number = self.seen[round_index, node]
+        self.seen[round_index, node] += 1
+        phases = ("advertise", "deal", *PHASES) if round_index == self.first_round else PHASES
+        here = round_index == self.round_index and node in self.nodes and number < len(phases)
+        return self.fault if here and phases[number] == self.phase else None
 
 
 def spoil(reply: Message, request: Message, fault: Fault) -> Message:

@@ -1,7 +1,7 @@
 """Real members of a secure aggregation, and a coordinator that keeps all it is told.
 
-A script plays the coordinator with the methods of `Stage`: a member's refusal gives None and is
-noted. Afterwards `simulation.attack.oracle` says what the coordinator can compute.
+A script plays it with the methods of `Stage`, where a member's refusal gives None and is noted.
+Afterwards `simulation.attack.oracle` says what it can compute.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +44,7 @@ class Masked:
 
 @dataclass(frozen=True)
 class Told:
-    """Shares of a turn that a site has told: of the seeds of survivors, of the keys of others."""
+    """Shares that a site has told: of the seeds of survivors, of the keys of others."""
 
     site: str
     call: Call
@@ -137,8 +137,8 @@ class Stage:
 
     def masked_input(self, site: str, call: Call, theta: str = THETA) -> Words | None:
         """Ask a site for its masked input."""
-        vector_of = lambda: vector(site, call.round, self.dim)  # noqa: E731
-        words = self._ask(site, lambda member: member.masked_input(call, theta, vector_of))
+        update = partial(vector, site, call.round, self.dim)
+        words = self._ask(site, lambda member: member.masked_input(call, theta, update))
         if words is not None:
             self._called[site] = call
             self.masked.append(Masked(site, call, theta, words))
@@ -203,21 +203,7 @@ def make_stage(
     """
     names = NAMES[:sites]
     keys = {name: SigningKey(digest("identity", name)) for name in names}
-    roster = Roster(
-        federation="stage",
-        epoch=1,
-        sites=tuple(
-            RosterSite(
-                name=name,
-                public_key=keys[name].public.hex(),
-                weight=1.0,
-                not_before=date(2030, 1, 1),
-                not_after=date(2030, 3 if name in expired else 12, 31),
-            )
-            for name in names
-        ),
-        revoked=tuple(keys[name].public.hex() for name in revoked),
-    )
+    roster = _roster(keys, revoked=revoked, expired=expired)
     policy = Policy(
         study=STUDY,
         dim=dim,
@@ -226,17 +212,35 @@ def make_stage(
         fast_path=fast_path,
     )
     entropy: dict[str, list[bytes]] = {name: [] for name in names}
-    members = {
-        name: Masker(
-            Seat(name, keys[name], roster, policy),
-            MemoryStore(),
-            clock=lambda: NOW,
-            entropy=partial(_drawn, entropy[name], name),
-            below=Random(name).randrange,  # noqa: S311, a stage has no secrets
-        )
-        for name in names
-    }
+    members = {n: _member(Seat(n, key, roster, policy), entropy[n]) for n, key in keys.items()}
     return Stage(members, roster, names[sites - colluders :], entropy, dim)
+
+
+def _roster(
+    keys: Mapping[str, SigningKey], *, revoked: Sequence[str], expired: Sequence[str]
+) -> Roster:
+    sites = (
+        RosterSite(
+            name=name,
+            public_key=key.public.hex(),
+            weight=1.0,
+            not_before=date(2030, 1, 1),
+            not_after=date(2030, 3 if name in expired else 12, 31),
+        )
+        for name, key in keys.items()
+    )
+    void = tuple(keys[name].public.hex() for name in revoked)
+    return Roster(federation="stage", epoch=1, sites=tuple(sites), revoked=void)
+
+
+def _member(seat: Seat, drawn: list[bytes]) -> Masker:
+    return Masker(
+        seat,
+        MemoryStore(),
+        clock=lambda: NOW,
+        entropy=partial(_drawn, drawn, seat.name),
+        below=Random(seat.name).randrange,  # noqa: S311, a stage has no secrets
+    )
 
 
 def _drawn(drawn: list[bytes], name: str) -> bytes:

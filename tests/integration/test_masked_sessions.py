@@ -1,0 +1,206 @@
+"""Sessions of secure aggregation: who is in, who has forgotten, what a restart leaves behind."""
+
+from collections.abc import Callable, Collection
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flwr.app import Context, RecordDict
+from torch import Tensor
+
+from client.membership import IDENTITY_FILE
+from client.site import Opened, open_site, site_key
+from common.crypto import SigningKey
+from common.errors import QuorumNotReached, SettingsError
+from common.messages import Instruction
+from common.privacy.masking.roster import (
+    Roster,
+    RosterSite,
+    SignedRoster,
+    roster_text,
+    sign_roster,
+)
+from common.sources import RunSettings
+from common.study import Study
+from server.masked_setup import SetUp
+from server.state import ServerState
+from simulation.faults import Fault, MaskedFault
+from simulation.source import make_plan, tailored
+from simulation.training import EngineSettings, train
+
+Settings = dict[str, Any]
+Wards = Callable[..., Settings]
+Release = Callable[[Opened, Instruction], Tensor]
+NAMES = ("Ash", "Birch", "Cedar", "Elm")
+BIRCH, CEDAR = 2, 3  # node ids count the sites from 1, in order of names
+PRIVACY = {"profile": "masked", "clip_norm": 0.5, "noise_multiplier": 0.1}
+PHASES = ("input", "confirm", "reveal")
+
+
+def at(phase: str, fault: Fault, nodes: Collection[int] = (BIRCH,), *, r: int = 2) -> MaskedFault:
+    return MaskedFault(phase, fault, nodes, r)
+
+
+Make = Callable[..., Any]
+
+
+@pytest.mark.parametrize("phase", ["advertise", "deal"])
+@pytest.mark.parametrize("fault", [Fault.DROP, Fault.WRONG_SHAPE, Fault.WRONG_DTYPE])
+def test_who_misses_the_set_up_is_let_in_by_the_next_session(
+    phase: str, fault: Fault, federation: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.app.SetUp", partial(SetUp, turns=2))
+    made = federation()
+    records = made.run(at(phase, fault, r=1))
+    assert [len(r.accepted) for r in records] == [3, 3, 4, 4]
+    assert records[0].dropped == records[1].dropped == {"Birch": "no-session"}
+    made.assert_sums_are_plain()
+
+
+def test_a_deal_that_does_not_open_ends_the_session_before_any_share_is_told(
+    federation: Make,
+) -> None:
+    made = federation()
+    with pytest.raises(QuorumNotReached, match="no-session"):
+        made.run(at("deal", Fault.NAN, r=1))
+    assert [r.accepted for r in made.run()[-4:]] == [NAMES] * 4
+    made.assert_sums_are_plain()
+
+
+def test_a_vector_spoilt_under_its_mask_fails_the_round_and_never_enters_the_model(
+    federation: Make,
+) -> None:
+    made = federation()
+    with pytest.raises(QuorumNotReached, match="already-revealed"):
+        made.run(at("input", Fault.HUGE_NORM))
+    assert [r.closed for r in made.records()] == [True, False, False]
+    assert set(made.records()[1].dropped.values()) == {"sum-too-large"}
+
+
+def test_sessions_follow_on_each_other_when_their_turns_are_used_up(
+    federation: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.app.SetUp", partial(SetUp, turns=3))
+    made, counted = federation(), at("none", Fault.DROP)
+    assert [r.accepted for r in made.run(counted)] == [NAMES] * 4
+    # A round takes two phases, and two more where a session begins: in rounds 1 and 4.
+    assert [counted.seen[index, BIRCH] for index in (1, 2, 3, 4)] == [4, 2, 2, 4]
+    made.assert_sums_are_plain()
+
+
+def test_without_the_fast_path_shares_come_in_a_third_phase(federation: Make) -> None:
+    made, counted = federation(fast_path=False), at("none", Fault.DROP)
+    assert [r.accepted for r in made.run(counted)] == [NAMES] * 4
+    assert [counted.seen[index, BIRCH] for index in (1, 2, 3, 4)] == [5, 3, 3, 3]
+    made.assert_sums_are_plain()
+
+
+@pytest.mark.parametrize("phase", PHASES[:2])
+def test_a_site_that_loses_its_memory_is_out_until_the_next_session(
+    phase: str, federation: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process ends after this phase of round 2; the session serves three turns."""
+    monkeypatch.setattr("server.app.SetUp", partial(SetUp, turns=3))
+    made, counted = federation(), at(phase, Fault.DROP)
+
+    def kill(round_index: int, node: int) -> None:
+        if counted(round_index, node):
+            made.nodes[node].state.clear()
+
+    records = made.run(kill)
+    assert [len(r.accepted) for r in records] == [4, 3 if phase == "input" else 4, 3, 4]
+    assert records[2].dropped == {"Birch": "no-session"}
+    made.assert_sums_are_plain()
+
+
+def test_a_resumed_coordinator_opens_a_new_session_at_sites_that_remember_the_old_one(
+    federation: Make,
+) -> None:
+    made = federation()
+    with pytest.raises(QuorumNotReached, match="round 3"):
+        made.run(lambda r, node: Fault.DROP if r == 3 and node in {BIRCH, CEDAR} else None)
+    records = made.run()
+    assert [(r.round_index, r.closed) for r in records[-2:]] == [(3, True), (4, True)]
+    made.assert_sums_are_plain()
+
+
+def test_a_round_whose_sum_may_be_known_is_not_summed_again(
+    federation: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The coordinator dies after it has unmasked round 2 and before it has saved it."""
+    made, step = federation(), ServerState.stepped
+
+    def die(self: ServerState, study: Study, update: Tensor) -> ServerState:
+        if self.round_index == 1:
+            raise KeyboardInterrupt
+        return step(self, study, update)
+
+    monkeypatch.setattr(ServerState, "stepped", die)
+    with pytest.raises(KeyboardInterrupt):
+        made.run()
+    monkeypatch.setattr(ServerState, "stepped", step)
+    with pytest.raises(QuorumNotReached, match="already-revealed"):
+        made.run()
+
+
+def test_ray_refuses_a_masked_study_with_a_remedy(wards: Wards, tmp_path: Path) -> None:
+    settings = wards(privacy=PRIVACY)
+    study = tailored(make_plan(settings), settings)
+    with pytest.raises(SettingsError, match="take --engine grid"):
+        train(study, settings, tmp_path / "run", engine=EngineSettings(name="ray"))
+
+
+def test_hospitals_keep_on_their_own_disks_what_they_must_remember(
+    federation: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes whose own memory stays empty: all that lasts from phase to phase is on disk."""
+
+    def opened(node: RunSettings, run: RunSettings) -> Opened:
+        return open_site({"partition-id": node["number"], "num-partitions": 4}, run)
+
+    for module in ("client.app", "client.masked_app"):
+        monkeypatch.setattr(f"{module}.open_site", opened)
+    made = federation()
+    made.settings["roster"] = str(write_roster(made, tmp_path))
+    nodes = {i + 1: hospital(i, tmp_path, made.settings) for i in range(4)}
+    made.nodes = nodes
+    records = made.run(at("input", Fault.DROP))
+    assert [len(r.accepted) for r in records] == [4, 3, 3, 4]
+    made.assert_sums_are_plain()
+    assert not any(context.state for context in nodes.values())
+    assert all((tmp_path / name / "roster.json").exists() for name in NAMES)
+
+
+def hospital(number: int, folder: Path, settings: Settings) -> Context:
+    node = {
+        "number": number,
+        "state": str(folder / NAMES[number]),
+        "roster": settings["roster"],
+        "min-cohort": 3,
+    }
+    return Context(
+        run_id=1, node_id=number + 1, node_config=node, state=RecordDict(), run_config={}
+    )
+
+
+def write_roster(made: Any, folder: Path) -> Path:
+    """The roster of four hospitals, each of which makes its identity in a folder of its own."""
+    study = tailored(make_plan(made.settings), made.settings)
+    keys = {n: SigningKey(site_key(folder / n, IDENTITY_FILE)) for n in NAMES}
+    sites = tuple(
+        RosterSite(
+            name=site.name,
+            public_key=keys[site.name].public.hex(),
+            weight=site.weight,
+            not_before=date(2020, 1, 1),
+            not_after=date(2099, 1, 1),
+        )
+        for site in study.sites
+    )
+    roster = Roster(federation="wards", epoch=1, sites=sites)
+    signatures = {name: sign_roster(roster, key) for name, key in keys.items()}
+    path = folder / "signed-roster.json"
+    path.write_text(roster_text(SignedRoster(roster=roster, signatures=signatures)))
+    return path
