@@ -58,7 +58,7 @@ def masked_input(message: Message, context: Context) -> Message:
     with masker.burning():
         asked = read_masked_instruction(message.content, study=study.id, dim=dim)
         theta = theta_digest(asked.theta.numpy().astype("<f4").tobytes())
-        fresh = asked.call.deck.turn if masker.state().revealed(asked.call.round) else 0
+        fresh = 1 + asked.call.deck.turn if masker.state().revealed(asked.call.round) else 0
         run = str(message.metadata.run_id)
         words = masker.masked_input(
             asked.call,

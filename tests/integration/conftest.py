@@ -32,7 +32,7 @@ from simulation.training import Training, train
 
 Settings = dict[str, Any]
 Wards = Callable[..., Settings]
-Release = Callable[[Opened, Instruction], Tensor]
+Release = Callable[..., Tensor]
 NAMES = ("Ash", "Birch", "Cedar", "Elm")
 PRIVACY = {"profile": "masked", "clip_norm": 0.5, "noise_multiplier": 0.1}
 
@@ -124,7 +124,7 @@ def federation(
     return make
 
 
-def quick(opened: Opened, instruction: Instruction) -> Tensor:
+def quick(opened: Opened, instruction: Instruction, *, run: str = "", fresh: int = 0) -> Tensor:
     """An update that is quick to compute: of the site, the round and theta alone."""
     seed = int.from_bytes(digest(opened.site.name, instruction.round_index)[:4], "big")
     noise = torch.randn(len(instruction.theta), generator=torch.Generator().manual_seed(seed))
