@@ -12,8 +12,8 @@ KINDS = [kind for _, kind in getmembers(errors, isclass) if issubclass(kind, War
 
 
 def make(kind: type[WardroundError]) -> WardroundError:
-    if kind is InvalidMessage:
-        return InvalidMessage("code-7", "k is 3", where="study.toml", remedy="give 4")
+    if issubclass(kind, InvalidMessage):
+        return kind("code-7", "k is 3", where="study.toml", remedy="give 4")
     return kind("k is 3", where="study.toml", remedy="give 4")
 
 
