@@ -102,7 +102,7 @@ def _group_wise(name: str) -> bool:
     """Return whether an algorithm says that it makes an update of one group alone."""
     from common.algorithms.base import find_algorithm
 
-    return bool(getattr(find_algorithm(name), "group_wise", False))
+    return find_algorithm(name).group_wise
 
 
 def show(about: dict[str, Any]) -> None:

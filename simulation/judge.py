@@ -106,9 +106,7 @@ def judge(
         "versions": versions(),
         **head,
         "note": plan.dataset.note,
-        "privacy": privacy_statement(
-            main.study, private=False, group_wise=main.learner.algorithm.group_wise
-        ),
+        "privacy": privacy_statement(main.study, private=False),
         "training": describe(plan.split),
         "idle_sites": plan.split.idle,
         "rounds": [asdict(record) for record in _records(main)],

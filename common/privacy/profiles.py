@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from common.algorithms.base import find_algorithm
 from common.errors import PrivacyError, SettingsError
 from common.privacy.cost import study_cost
 from common.study import Study
@@ -43,7 +44,7 @@ PROFILES: Mapping[str, Profile] = {
 }
 
 
-def privacy_statement(study: Study, *, private: bool, group_wise: bool) -> dict[str, Any]:
+def privacy_statement(study: Study, *, private: bool) -> dict[str, Any]:
     """Return the statement of a run, for its results: profile, plan, cost of each site.
 
     private: whether the noise came from secrets of the sites. epsilon: by site, the whole plan's;
@@ -61,6 +62,7 @@ def privacy_statement(study: Study, *, private: bool, group_wise: bool) -> dict[
     }
     if not privacy.noise_multiplier:
         return said | {"unknown": "the study asks for no noise"}
+    group_wise = find_algorithm(study.algorithm.name).group_wise
     try:
         for site in study.sites:
             cost = study_cost(study, site.name, group_wise=group_wise)

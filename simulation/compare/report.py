@@ -30,6 +30,7 @@ from simulation.compare.report_tasks import by_seed, not_scored, sets, tasks
 from simulation.compare.results import HARM, TESTED
 from simulation.compare.scoring import GATED
 from simulation.compare.unit import SHUFFLED
+from simulation.report_privacy import privacy
 from simulation.report_tables import difference
 from simulation.verdict import LABELS, NAMES, overall, side
 
@@ -48,7 +49,7 @@ def report_html(results: Results) -> str:
     sections: tuple[Callable[[Results], Iterator[Html]], ...] = (
         *(_opening, _findings, _harm, explained, _pictures),
         *(means, worst, tests, new_hospital, sets, by_seed, tasks, not_scored),
-        *(division, choices, weights, cautions, origin),
+        *(division, choices, weights, cautions, privacy, origin),
     )
     title = f"{results['dataset']}, {results['scenario']}: Wardround comparison"
     return page(title, joined(part for make in sections for part in make(results)))

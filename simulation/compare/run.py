@@ -18,6 +18,7 @@ from typing import Any
 from common.errors import SettingsError
 from common.files import write_atomically
 from common.personal.portfolio import Portfolio, write_portfolio
+from common.privacy.profiles import privacy_statement
 from common.sources import RunSettings
 from simulation.compare import results
 from simulation.compare.report import report_html
@@ -165,6 +166,7 @@ def _results(
         "versions": versions("scikit-learn"),
         **head,
         "note": plan.dataset.note,
+        "privacy": privacy_statement(study, private=False),
         "units": [_described(unit) for unit in units],
         "compared": results.compared(table),
         "sets": results.sets(units),

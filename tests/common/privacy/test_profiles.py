@@ -18,7 +18,7 @@ def study(**privacy: object) -> Study:
 
 
 def test_the_statement_names_the_epsilon_of_each_site() -> None:
-    said = privacy_statement(study(profile="masked"), private=False, group_wise=True)
+    said = privacy_statement(study(profile="masked"), private=False)
     assert said["epsilon"]["A"]["replace_one"] == pytest.approx(3.995, abs=0.001)
     assert said["epsilon"]["A"]["zero_out"] == pytest.approx(2.108, abs=0.001)
     assert set(said["epsilon"]) == {"A", "B"}
@@ -27,12 +27,10 @@ def test_the_statement_names_the_epsilon_of_each_site() -> None:
 
 
 def test_without_an_accountable_plan_there_is_no_number_but_a_reason() -> None:
-    said = privacy_statement(study(coin=0.01), private=False, group_wise=True)
+    said = privacy_statement(study(coin=0.01), private=False)
     assert not said["epsilon"]
     assert "groups a round" in said["unknown"]
-    plain = privacy_statement(
-        study(clip_norm=None, noise_multiplier=0), private=False, group_wise=True
-    )
+    plain = privacy_statement(study(clip_norm=None, noise_multiplier=0), private=False)
     assert plain["unknown"] == "the study asks for no noise"
 
 
