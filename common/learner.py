@@ -35,7 +35,8 @@ from common.privacy.clipping import clip
 from common.privacy.groups import draw_groups
 from common.privacy.mechanism import Mechanism
 from common.slots import SlottedSite, gather, slotted
-from common.study import AlgorithmSettings, PrivacySettings, Study
+from common.study import Study
+from common.study_sections import AlgorithmSettings, PrivacySettings
 
 Arithmetic = Literal["auto", "reference", "generic", "compiled"]
 ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)

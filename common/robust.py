@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from common.errors import SettingsError
-from common.study import Aggregation
+from common.study_sections import Aggregation
 
 CLIPPING_STEPS = 3
 

@@ -26,7 +26,8 @@ from common.messages import (
     read_update,
 )
 from common.randomness import generator
-from common.study import ServerSettings, Study
+from common.study import Study
+from common.study_sections import ServerSettings
 from server.exchange import Outcome, Phase, Post, exchange
 from server.robust import combine
 from server.state import RoundRecord, ServerState

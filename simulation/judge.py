@@ -16,7 +16,8 @@ from common.parameters import Params
 from common.personal.tunable import NETWORK_SCALES, NETWORK_STEPS, Tunable
 from common.privacy.profiles import privacy_statement
 from common.sources import RunSettings
-from common.study import EvaluationSettings, Study
+from common.study import Study
+from common.study_sections import EvaluationSettings
 from server.state import load_initialization, read_records, snapshot_path
 from simulation import summary
 from simulation.draws import DrawnTask, draw_some

@@ -28,7 +28,8 @@ from common.metrics import areas
 from common.parameters import Params, flatten
 from common.privacy.clipping import clip
 from common.randomness import generator
-from common.study import AlgorithmSettings, EpisodeSettings, Study, TaskRule
+from common.study import Study, TaskRule
+from common.study_sections import AlgorithmSettings, EpisodeSettings
 from simulation.attack.patients import FEATURES, draw_patients
 from simulation.attack.protection import (
     CLIP_NORM,

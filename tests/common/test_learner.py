@@ -8,7 +8,8 @@ from common.learner import inner_settings, make_learner
 from common.parameters import flatten
 from common.patients import Patients, tasks_of
 from common.randomness import generator, stream
-from common.study import AlgorithmSettings, Study
+from common.study import Study
+from common.study_sections import AlgorithmSettings
 
 
 def test_the_same_seed_gives_the_same_theta_and_torchs_own_generator_is_left_alone(

@@ -20,7 +20,7 @@ from common.robust import (
     plausible_norms,
     trimmed_mean,
 )
-from common.study import Aggregation
+from common.study_sections import Aggregation
 
 ROBUST = [name for name in get_args(Aggregation) if name != "mean"]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from common.study import ServerSettings
+from common.study_sections import ServerSettings
 from server.rounds import draw_cohort
 
 SITES = [f"site-{i:02}" for i in range(20)]

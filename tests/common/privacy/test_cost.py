@@ -6,7 +6,8 @@ import pytest
 from common.errors import PrivacyError
 from common.privacy.accounting import MetricReleases, epsilon
 from common.privacy.cost import declared, epsilon_of_sums, study_cost
-from common.study import EpisodeSettings, PrivacySettings, Study, StudySite
+from common.study import Study, StudySite
+from common.study_sections import EpisodeSettings, PrivacySettings
 from tests.private_study import PRIVATE, private
 
 
