@@ -54,6 +54,15 @@ def test_vectorized_and_grid_agree_after_five_rounds(
     assert_same(grid, vectorized)
 
 
+def test_masked_sums_are_those_of_the_vectorized_engine_to_the_last_bit(
+    wards: Wards, tmp_path: Path
+) -> None:
+    settings = wards(privacy=PRIVACY | {"profile": "masked"})
+    grid = trained(settings, tmp_path / "grid", EngineSettings(name="grid"))
+    vectorized = trained(settings, tmp_path / "vectorized", EngineSettings(workers=1))
+    assert all(torch.equal(grid[name], vectorized[name]) for name in grid)
+
+
 @pytest.mark.parametrize("aggregation", ["median", "trimmed-mean", "centred-clipping"])
 def test_robust_aggregation_is_the_same_on_both_engines(
     aggregation: str, wards: Wards, tmp_path: Path
