@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from client.books import Books, open_books
+from client.cells import names_of
 from client.site_keys import site_key
 from client.slots import IDLE, take_slots
 from client.table import patients_by_site, read_table
@@ -100,7 +101,7 @@ def _private_site(study: Study, node: Mapping[str, str], state: Path) -> Site:
     frame = read_table(Path(node["data"]))
     patients = patients_by_site(frame, study, where=node["data"], site=name)[name]
     names = entry.tasks or tuple(task.name for task in study.tasks)
-    ids = frame[study.columns.patient].astype(str).tolist()
+    ids = names_of(frame[study.columns.patient], where=node["data"]).tolist()
     random = ByteStream(fresh_key())
     slots = take_slots(state, key, study.id, ids, slots=entry.patients, random=random)
     rows = np.flatnonzero(slots != IDLE)
