@@ -111,6 +111,20 @@ class FileStore:
         return self.path.name.encode()
 
 
+def remembered(store: Store) -> State:
+    """Return what a site remembers."""
+    text = store.load()
+    return State() if text is None else State.read(text)
+
+
+def forget_aborts(store: Store) -> int:
+    """Let a site join sessions again: a person has looked; return how many it had given up."""
+    with store.hold():
+        state = remembered(store)
+        store.save(state.model_copy(update={"aborts": 0}).text)
+    return state.aborts
+
+
 def milliseconds() -> int:
     """Return the time, in milliseconds of Unix time."""
     return time.time_ns() // 1_000_000
@@ -128,8 +142,7 @@ class Masker:
 
     def state(self) -> State:
         """Return what the site remembers."""
-        text = self.store.load()
-        return State() if text is None else State.read(text)
+        return remembered(self.store)
 
     def advertise(self, context: str) -> Signed:
         """Join a session; return this site's keys for it.
@@ -191,11 +204,6 @@ class Masker:
             InvalidMessage: the session is given up.
         """
         return self._step(lambda state: reveal(self.seat, state, turn, signatures, sealed))
-
-    def reset(self) -> None:
-        """Forget the sessions that were given up: a person has looked into them."""
-        with self.store.hold():
-            self.store.save(self.state().model_copy(update={"aborts": 0}).text)
 
     @contextmanager
     def burning(self) -> Iterator[None]:

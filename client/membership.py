@@ -47,11 +47,19 @@ def open_masker(opened: Opened, node: RunSettings, run: RunSettings, memory: Sto
         folder = Path(str(node["state"]))
         secret = site_key(folder, IDENTITY_FILE)
         key = SigningKey(secret)
-        store = FileStore(folder / f"masking-{study.id[:16]}", derive(secret, "at rest"))
+        store = masking_store(folder, study, secret)
         roster = accept_roster(_roster_path(node), folder)
         policy = _policy(study, learner.dim, node)
     check_agreement(study, roster, site.name, key)
     return Masker(Seat(site.name, key, roster, policy), store)
+
+
+def masking_store(folder: Path, study: Study, secret: bytes) -> FileStore:
+    """Return where a hospital keeps what it must remember of a study's secure aggregation.
+
+    secret: of the site's identity, which the key at rest is derived from.
+    """
+    return FileStore(folder / f"masking-{study.id[:16]}", derive(secret, "at rest"))
 
 
 def require_profile(study: Study, *, masked: bool) -> None:

@@ -54,6 +54,22 @@ def budget(
         _print(f"Reserved, line {about['reserved']} of the ledger.")
 
 
+def unblock(
+    *,
+    state: Annotated[Path, typer.Option(help="State folder of the node.")],
+    study: Annotated[Path, typer.Option(help="study.toml of the study that was given up.")],
+) -> None:
+    """Let the node join secure aggregation again, once you know why it has given up sessions."""
+    from client.identity import read_identity
+    from client.masking import forget_aborts
+    from client.membership import masking_store
+    from common.study import read_study
+
+    asked = read_study(study)
+    given_up = forget_aborts(masking_store(state, asked, read_identity(state)))
+    _print(f"{given_up} sessions of study {asked.name} were given up; the node may join again.")
+
+
 def _fits_together(
     study: Path | None, site: str, cohort: str, cap: float | None, *, reserve: bool
 ) -> None:

@@ -8,9 +8,12 @@ import pytest
 
 from client.chain import LEDGER
 from client.identity import make_identity, read_identity
-from client.node_commands import budget
+from client.masking import remembered
+from client.membership import masking_store
+from client.node_commands import budget, unblock
 from client.site_keys import IDENTITY_FILE as IDENTITY
 from common.errors import PrivacyError, SettingsError
+from common.privacy.masking.state import State
 from common.study import Study, study_toml
 from tests.private_study import private
 
@@ -167,3 +170,19 @@ def test_importing_the_commands_imports_nothing_heavy() -> None:
     )
     heavy = {"torch", "numpy", "pandas", "pydantic", "flwr", "cryptography", "dp_accounting"}
     assert not heavy & set(done.stdout.split())
+
+
+def test_a_node_that_has_given_up_is_let_in_again_by_hand(
+    tmp_path: Path, study: Path, capsys: Capture
+) -> None:
+    key = make_identity(tmp_path)
+    store = masking_store(tmp_path, private(), key)
+    store.save(State(opened=7, aborts=3).text)
+    unblock(state=tmp_path, study=study)
+    assert "3 sessions of study wards were given up" in capsys.readouterr().out
+    assert remembered(store) == State(opened=7, aborts=0)
+
+
+def test_only_the_sites_own_state_is_unblocked(tmp_path: Path, study: Path) -> None:
+    with pytest.raises(PrivacyError, match="no identity"):
+        unblock(state=tmp_path, study=study)

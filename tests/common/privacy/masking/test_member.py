@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from client.masking import forget_aborts
 from common.crypto import derive
 from common.errors import InvalidMessage, SettingsError
 from common.privacy.masking.keys import CELL_BYTES, turn_secrets
@@ -77,7 +78,7 @@ def test_whatever_breaks_a_rule_costs_the_session_and_three_times_is_enough(
         assert code_of(lambda: member.confirm(0, stage.names, b"")) == "no-session"
     assert state_of(stage).aborts == 3
     assert code_of(lambda: member.advertise(stage.context().text)) == "stopped"
-    member.reset()
+    forget_aborts(member.store)
     assert stage.advertise(ASH, stage.context())
 
 
