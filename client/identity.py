@@ -4,8 +4,7 @@ from pathlib import Path
 
 from client.chain import ANCHOR, LEDGER
 from client.site_keys import IDENTITY_FILE as IDENTITY
-from client.site_keys import site_key
-from common.crypto import KEY_BYTES
+from client.site_keys import read_key, site_key
 from common.errors import PrivacyError
 from common.files import sync_folder
 
@@ -23,16 +22,7 @@ def read_identity(folder: Path) -> bytes:
             where=str(path),
             remedy="name the node's state folder; --open makes an identity with a first ledger",
         )
-    if path.stat().st_mode & 0o077:
-        raise PrivacyError(
-            "the identity can be read by others", where=str(path), remedy=f"chmod 600 {path}"
-        )
-    key = path.read_bytes()
-    if len(key) != KEY_BYTES:
-        raise PrivacyError(
-            "the identity is damaged", where=str(path), remedy="restore it from a backup"
-        )
-    return key
+    return read_key(path, "the identity", PrivacyError, remedy="restore it from a backup")
 
 
 def make_identity(folder: Path) -> bytes:

@@ -14,9 +14,9 @@ In its `state` folder it keeps identity.key, the secret half of the key that the
 from functools import lru_cache
 from pathlib import Path
 
+from client.identity import read_identity
 from client.masking import FileStore, Masker, Store, milliseconds
 from client.site import Opened
-from client.site_keys import IDENTITY_FILE, site_key
 from common.crypto import SigningKey, derive
 from common.errors import InvalidMessage, SettingsError
 from common.files import write_atomically
@@ -45,7 +45,7 @@ def open_masker(opened: Opened, node: RunSettings, run: RunSettings, memory: Sto
         )
     else:
         folder = Path(str(node["state"]))
-        secret = site_key(folder, IDENTITY_FILE)
+        secret = read_identity(folder)
         key = SigningKey(secret)
         store = masking_store(folder, study, secret)
         roster = accept_roster(_roster_path(node), folder)

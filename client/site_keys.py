@@ -7,7 +7,7 @@ identity.key   the Ed25519 identity that the roster names and that signs the led
 import os
 from pathlib import Path
 
-from common.errors import SettingsError
+from common.errors import SettingsError, WardroundError
 
 KEY_FILE, IDENTITY_FILE, KEY_BYTES = "site.key", "identity.key", 32
 
@@ -26,13 +26,18 @@ def site_key(folder: Path, name: str = KEY_FILE) -> bytes:
             file.write(os.urandom(KEY_BYTES))
             file.flush()
             os.fsync(file.fileno())
+    return read_key(path, "the site's key", SettingsError, remedy="remove it; a new one is made")
+
+
+def read_key(path: Path, what: str, error: type[WardroundError], *, remedy: str) -> bytes:
+    """Return the key in a file; what: its name in errors. remedy: for a file that holds none.
+
+    Raises:
+        error: the file can be read by others, or does not hold a key.
+    """
     if path.stat().st_mode & 0o077:
-        raise SettingsError(
-            "the site's key can be read by others", where=str(path), remedy=f"chmod 600 {path}"
-        )
+        raise error(f"{what} can be read by others", where=str(path), remedy=f"chmod 600 {path}")
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
-        raise SettingsError(
-            "the site's key is damaged", where=str(path), remedy="remove it; a new one is made"
-        )
+        raise error(f"{what} is damaged", where=str(path), remedy=remedy)
     return key

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(min_length=1, max_length=80)]
 Share = Annotated[float, Field(gt=0, le=1)]
+Profile = Literal["none", "masked", "robust"]
 Aggregation = Literal["mean", "median", "trimmed-mean", "multi-krum", "centred-clipping"]
 
 
@@ -71,7 +72,7 @@ class PrivacySettings(Part):
     malicious_share: the share of sites that robust aggregation has to withstand.
     """
 
-    profile: Literal["none", "masked", "robust"] = "none"
+    profile: Profile = "none"
     clip_norm: float | None = Field(default=None, gt=0, le=1000)
     noise_multiplier: float = Field(default=0.0, ge=0, le=1000)
     coin: Share = 0.1

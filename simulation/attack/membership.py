@@ -29,7 +29,7 @@ from common.parameters import Params, flatten
 from common.privacy.clipping import clip
 from common.randomness import generator
 from common.study import Study, TaskRule
-from common.study_sections import AlgorithmSettings, EpisodeSettings
+from common.study_sections import AlgorithmSettings, EpisodeSettings, Profile
 from simulation.attack.patients import FEATURES, draw_patients
 from simulation.attack.protection import (
     CLIP_NORM,
@@ -37,7 +37,6 @@ from simulation.attack.protection import (
     EXPECTED_GROUPS,
     PROFILES,
     ROUNDS,
-    Profile,
     noise_std,
     seen,
 )

@@ -23,12 +23,12 @@ from common.privacy.mechanism import on_grid
 from common.randomness import derived_key, generator
 from common.slots import with_slots
 from common.study import Study, make_study
+from common.study_sections import Profile
 from server.robust import combine, public_noise
 from server.rounds import Answers, Ask
 from server.run import RunOptions, run_study
 from server.state import ServerState
 from simulation.attack.lies import LIES, Lie, Scene
-from simulation.attack.protection import Profile
 from simulation.datasets.synthetic import SyntheticSettings, generate
 from simulation.draws import DrawnTask, draw_some
 from simulation.evaluation import adaptation_curves

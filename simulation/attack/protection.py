@@ -7,7 +7,7 @@ site's release.
 """
 
 import math
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from common.crypto import ByteStream
 from common.privacy.mechanism import Mechanism
+from common.study_sections import Profile
 
-Profile = Literal["none", "masked", "robust"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 
 CLIP_NORM, NOISE_MULTIPLIER = 0.5, 2.16
@@ -30,8 +30,8 @@ def seen(groups: Tensor, profile: Profile, rng: np.random.Generator) -> Tensor:
     """Return what is seen [d] of a site whose groups of this round have the updates [g, d]."""
     if profile == "none":
         return groups.sum(0) / EXPECTED_GROUPS
-    sites = SITES if profile == "masked" else 1
-    mechanism = Mechanism(clip_norm=CLIP_NORM, noise_multiplier=NOISE_MULTIPLIER * math.sqrt(sites))
+    multiplier = noise_std(profile) * EXPECTED_GROUPS / CLIP_NORM
+    mechanism = Mechanism(clip_norm=CLIP_NORM, noise_multiplier=multiplier)
     secret = ByteStream(rng.bytes(32))
     released = mechanism.release(groups.numpy(), secret, expected=EXPECTED_GROUPS)
     return torch.from_numpy(released).float()

@@ -18,10 +18,10 @@ from common.learner import Learner, make_learner
 from common.parameters import Params, flatten, unflatten
 from common.randomness import generator, stream
 from common.study import Study, TaskRule
-from common.study_sections import AlgorithmSettings, EpisodeSettings
+from common.study_sections import AlgorithmSettings, EpisodeSettings, Profile
 from simulation.attack.columns import Floats, find_columns
 from simulation.attack.patients import FEATURES, draw_patients, plausible, rows_found
-from simulation.attack.protection import Profile, seen
+from simulation.attack.protection import seen
 
 ALGORITHMS = ("maml", "fomaml", "reptile")
 SUPPORT, QUERY = 5, 5

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from common.intervals import share_interval, student_quantile
+from common.study_sections import Profile
 from simulation.attack.lies import LIES
 from simulation.attack.malicious_server import SCRIPTS
 from simulation.attack.membership import infer, make_hospital
 from simulation.attack.poisoning import loss_in_points
-from simulation.attack.protection import PROFILES, Profile
+from simulation.attack.protection import PROFILES
 from simulation.attack.reconstruction import ALGORITHMS, attack_once
 
 Tick = Callable[[str], None]

@@ -24,7 +24,7 @@ from common.study import study_toml
 from server.masked import MaskedAsk
 from server.rounds import Answers
 from server.state import RoundRecord, ServerState, read_records
-from simulation.faults import Fault
+from simulation.faults import Fault, MaskedFault
 from simulation.federation import run_on_grid
 from simulation.grid import InProcessGrid, PlantFault
 from simulation.source import make_plan, tailored
@@ -34,7 +34,14 @@ Settings = dict[str, Any]
 Wards = Callable[..., Settings]
 Release = Callable[..., Tensor]
 NAMES = ("Ash", "Birch", "Cedar", "Elm")
+BIRCH, CEDAR = 2, 3  # node ids count the sites from 1, in order of names
 PRIVACY = {"profile": "masked", "clip_norm": 0.5, "noise_multiplier": 0.1}
+PHASES = ("input", "confirm", "reveal")
+
+
+def at(phase: str, fault: Fault, nodes: Collection[int] = (BIRCH,), *, r: int = 2) -> MaskedFault:
+    """A fault of these nodes' replies in a phase of round r."""
+    return MaskedFault(phase, fault, nodes, r)
 
 
 @dataclass

@@ -1,27 +1,12 @@
 """Masked rounds of the real apps over the in-process grid, with faults in every phase."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from torch import Tensor
 
-from client.site import Opened
-from common.messages import Instruction
-from simulation.faults import Fault, MaskedFault
-
-Settings = dict[str, Any]
-Wards = Callable[..., Settings]
-Release = Callable[[Opened, Instruction], Tensor]
-NAMES = ("Ash", "Birch", "Cedar", "Elm")
-BIRCH, CEDAR = 2, 3  # node ids count the sites from 1, in order of names
-PRIVACY = {"profile": "masked", "clip_norm": 0.5, "noise_multiplier": 0.1}
-PHASES = ("input", "confirm", "reveal")
-
-
-def at(phase: str, fault: Fault, nodes: Collection[int] = (BIRCH,), *, r: int = 2) -> MaskedFault:
-    return MaskedFault(phase, fault, nodes, r)
-
+from simulation.faults import Fault
+from tests.integration.conftest import BIRCH, CEDAR, NAMES, at
 
 Make = Callable[..., Any]
 

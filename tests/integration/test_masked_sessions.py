@@ -1,6 +1,6 @@
 """Sessions of secure aggregation: who is in, who has forgotten, what a restart leaves behind."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -26,21 +26,13 @@ from common.sources import RunSettings
 from common.study import Study
 from server.masked_setup import SetUp
 from server.state import ServerState
-from simulation.faults import Fault, MaskedFault
+from simulation.faults import Fault
 from simulation.source import make_plan, tailored
 from simulation.training import EngineSettings, train
-from tests.integration.conftest import quick
+from tests.integration.conftest import BIRCH, CEDAR, NAMES, PHASES, PRIVACY, at, quick
 
 Settings = dict[str, Any]
 Wards = Callable[..., Settings]
-NAMES = ("Ash", "Birch", "Cedar", "Elm")
-BIRCH, CEDAR = 2, 3  # node ids count the sites from 1, in order of names
-PRIVACY = {"profile": "masked", "clip_norm": 0.5, "noise_multiplier": 0.1}
-PHASES = ("input", "confirm", "reveal")
-
-
-def at(phase: str, fault: Fault, nodes: Collection[int] = (BIRCH,), *, r: int = 2) -> MaskedFault:
-    return MaskedFault(phase, fault, nodes, r)
 
 
 Make = Callable[..., Any]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulation.attack.protection import Profile
+from common.study_sections import Profile
 from simulation.attack.reconstruction import attack_once
 
 
