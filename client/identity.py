@@ -1,8 +1,8 @@
-"""The hospital's identity: the private key that signs its ledger."""
+"""The hospital's identity: the private key that signs its ledger and its audit log."""
 
 from pathlib import Path
 
-from client.chain import ANCHOR, LEDGER
+from client.lines import AUDIT_BOOK, LEDGER_BOOK
 from client.site_keys import IDENTITY_FILE as IDENTITY
 from client.site_keys import read_key, site_key
 from common.errors import PrivacyError
@@ -34,12 +34,13 @@ def make_identity(folder: Path) -> bytes:
     path = folder / IDENTITY
     if path.exists():
         return read_identity(folder)
-    if any((folder / name).exists() for name in (LEDGER, ANCHOR)):
-        raise PrivacyError(
-            "the identity that signed this ledger is missing",
-            where=str(path),
-            remedy="restore it from a backup; another one could not go on with the ledger",
-        )
+    for book in (LEDGER_BOOK, AUDIT_BOOK):
+        if any((folder / name).exists() for name in (book.file, book.anchor)):
+            raise PrivacyError(
+                f"the identity that signed {book.title} is missing",
+                where=str(path),
+                remedy="restore it from a backup; another one could not go on with it",
+            )
     site_key(folder, IDENTITY)
     sync_folder(folder)
     return read_identity(folder)
