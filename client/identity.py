@@ -4,9 +4,8 @@ from pathlib import Path
 
 from client.lines import AUDIT_BOOK, LEDGER_BOOK
 from client.site_keys import IDENTITY_FILE as IDENTITY
-from client.site_keys import read_key, site_key
 from common.errors import PrivacyError
-from common.files import sync_folder
+from common.key_files import make_key, read_key
 
 
 def read_identity(folder: Path) -> bytes:
@@ -41,6 +40,5 @@ def make_identity(folder: Path) -> bytes:
                 where=str(path),
                 remedy="restore it from a backup; another one could not go on with it",
             )
-    site_key(folder, IDENTITY)
-    sync_folder(folder)
+    make_key(path)
     return read_identity(folder)

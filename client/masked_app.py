@@ -16,6 +16,7 @@ from client.membership import open_masker, require_profile
 from client.release import release
 from client.site import Opened, open_site
 from common.messages import Instruction, reply
+from common.messages.frame import study_of
 from common.messages.masked import (
     MaskedInstruction,
     confirmation_content,
@@ -37,7 +38,7 @@ STATE = "masking"
 
 def advertise(message: Message, context: Context) -> Message:
     """Join a session of secure aggregation."""
-    opened, masker = _masker(context)
+    opened, masker = _masker(message, context)
     with masker.burning():
         terms = read_opening(message.content, study=opened.study.id)
         return reply(message, offer_content(masker.advertise(terms)))
@@ -45,7 +46,7 @@ def advertise(message: Message, context: Context) -> Message:
 
 def deal(message: Message, context: Context) -> Message:
     """Deal shares of this site's secrets."""
-    opened, masker = _masker(context)
+    opened, masker = _masker(message, context)
     with masker.burning():
         offers = read_offers(message.content, study=opened.study.id)
         return reply(message, deal_content(masker.deal(offers)))
@@ -53,7 +54,7 @@ def deal(message: Message, context: Context) -> Message:
 
 def masked_input(message: Message, context: Context) -> Message:
     """Answer with the update under its masks."""
-    opened, masker = _masker(context)
+    opened, masker = _masker(message, context)
     study, dim = opened.study, opened.learner.dim
     with masker.burning():
         asked = read_masked_instruction(message.content, study=study.id, dim=dim)
@@ -71,7 +72,7 @@ def masked_input(message: Message, context: Context) -> Message:
 
 def confirm(message: Message, context: Context) -> Message:
     """Sign whose inputs are added up."""
-    opened, masker = _masker(context)
+    opened, masker = _masker(message, context)
     with masker.burning():
         asked = read_confirm(message.content, study=opened.study.id)
         answer = masker.confirm(asked.turn, asked.survivors, asked.cells)
@@ -80,18 +81,17 @@ def confirm(message: Message, context: Context) -> Message:
 
 def reveal(message: Message, context: Context) -> Message:
     """Tell the shares of a turn in which a site has dropped out."""
-    opened, masker = _masker(context)
+    opened, masker = _masker(message, context)
     with masker.burning():
         asked = read_reveal(message.content, study=opened.study.id)
         shares = masker.reveal(asked.turn, asked.signatures, asked.cells)
         return reply(message, shares_content(asked.turn, shares))
 
 
-def _masker(context: Context) -> tuple[Opened, Masker]:
-    opened = open_site(context.node_config, context.run_config)
+def _masker(message: Message, context: Context) -> tuple[Opened, Masker]:
+    opened = open_site(context.node_config, context.run_config, study_of(message.content))
     require_profile(opened.study, masked=True)
-    memory = ContextStore(context.state)
-    return opened, open_masker(opened, context.node_config, context.run_config, memory)
+    return opened, open_masker(opened, context.run_config, ContextStore(context.state))
 
 
 def _weighted(

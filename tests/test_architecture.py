@@ -19,6 +19,7 @@ OWNERS = {
     "flwr": {
         "common/messages/",
         "client/app.py",
+        "client/door.py",
         "client/masked_app.py",
         "client/executor/",
         "server/app.py",
