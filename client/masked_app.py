@@ -18,7 +18,6 @@ from client.site import Opened, open_site
 from common.messages import Instruction, reply
 from common.messages.frame import study_of
 from common.messages.masked import (
-    MaskedInstruction,
     confirmation_content,
     deal_content,
     input_content,
@@ -60,11 +59,11 @@ def masked_input(message: Message, context: Context) -> Message:
         asked = read_masked_instruction(message.content, study=study.id, dim=dim)
         theta = theta_digest(asked.theta.numpy().astype("<f4").tobytes())
         fresh = 1 + asked.call.deck.turn if masker.state().revealed(asked.call.round) else 0
-        run = str(message.metadata.run_id)
+        run, instruction = str(message.metadata.run_id), asked.instruction
         words = masker.masked_input(
             asked.call,
             theta,
-            lambda: _weighted(opened, asked, run=run, fresh=fresh),
+            lambda: weighted(opened, instruction, run=run, fresh=fresh),
             fresh=bool(fresh),
         )
         return reply(message, input_content(asked.call, words))
@@ -94,12 +93,11 @@ def _masker(message: Message, context: Context) -> tuple[Opened, Masker]:
     return opened, open_masker(opened, context.run_config, ContextStore(context.state))
 
 
-def _weighted(
-    opened: Opened, asked: MaskedInstruction, *, run: str, fresh: int
+def weighted(
+    opened: Opened, instruction: Instruction, *, run: str, fresh: int = 0
 ) -> NDArray[np.float64]:
     """Return the site's update [d] times its public weight."""
     weights = {site.name: site.weight for site in opened.study.sites}
-    instruction = Instruction(asked.study, asked.call.round, asked.theta)
     update = release(opened, instruction, run=run, fresh=fresh)
     return weights[opened.site.name] * update.double().numpy()
 

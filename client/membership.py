@@ -46,7 +46,7 @@ def open_masker(opened: Opened, run: RunSettings, memory: Store) -> Masker:
         key, store = SigningKey(secret), masking_store(hospital.state, study, secret)
         roster = accept_roster(hospital.roster, hospital.state)
         limits = hospital.rules.limits
-    policy = _policy(study, opened.learner.dim, limits)
+    policy = policy_of(study, opened.learner.dim, limits)
     check_agreement(study, roster, site.name, key)
     return Masker(Seat(site.name, key, roster, policy), store)
 
@@ -116,7 +116,8 @@ def _virtual_roster(run: frozenset[tuple[str, str | int | float | bool]]) -> Ros
     return read_roster(simulated_source().roster(dict(run)), where="simulation").roster
 
 
-def _policy(study: Study, dim: int, limits: Limits) -> Policy:
+def policy_of(study: Study, dim: int, limits: Limits) -> Policy:
+    """Return a site's own minima in a session for vectors [dim]."""
     return Policy(
         study=study.id,
         dim=dim,

@@ -20,6 +20,7 @@ OWNERS = {
         "common/messages/",
         "client/app.py",
         "client/door.py",
+        "client/dry/",
         "client/masked_app.py",
         "client/executor/",
         "server/app.py",

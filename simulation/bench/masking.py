@@ -22,12 +22,11 @@ from common.messages.wire import wire_size
 from common.privacy.masking.member import Seat
 from common.privacy.masking.ring import Words
 from common.privacy.masking.roster import Roster, RosterSite
-from common.privacy.masking.rules import Policy, threshold_of, today_of
+from common.privacy.masking.rules import TURNS, Policy, threshold_of, today_of
 from common.privacy.masking.session import Session
 from common.privacy.masking.statements import Call, Context, Deck, Signed, Survival, theta_digest
 from common.privacy.masking.turns import Confirmation
 from common.privacy.masking.unmask import Evidence, Shares, unmask
-from server.masked_setup import TURNS
 
 THETA = theta_digest(b"a model")
 STUDY = digest("a study").hex()
