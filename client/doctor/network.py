@@ -57,7 +57,7 @@ def check_network(hospital: Hospital) -> Iterator[Finding]:
 
 
 def proxy_of(address: str) -> str:
-    """Return the proxy that leads to an address, host and port only, or "": as the request finds it."""
+    """Return the proxy on the way to an address, host and port only; "" if there is none."""
     host = urlsplit(f"//{address}").hostname or ""
     proxies = getproxies()
     proxy = proxies.get("https") or proxies.get("all") or ""
