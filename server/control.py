@@ -1,7 +1,7 @@
 """What people want of a run, and how it stands: two small files in its folder.
 
-`control.json` is written by whoever coordinates the study and read between rounds; `status.json` is
-written by the run. Neither decides about the state: a run that is killed goes on from its checkpoint.
+`control.json` is written by whoever coordinates the study and read between rounds; `status.json`
+is written by the run. Neither holds its state: a run that is killed goes on from its checkpoint.
 """
 
 import json

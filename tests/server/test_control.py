@@ -46,7 +46,7 @@ def test_a_paused_run_waits_until_it_is_resumed(tmp_path: Path) -> None:
 
 def test_a_stopped_run_ends_with_its_round_and_a_remedy(tmp_path: Path) -> None:
     set_wish(tmp_path, "stop")
-    with pytest.raises(RunStopped, match="stopped after round 5.*resume"):
+    with pytest.raises(RunStopped, match=r"stopped after round 5.*resume"):
         Progress(tmp_path, 9).hold(5)
 
 
