@@ -19,14 +19,14 @@ from common.study import Feature
 Reasons = NDArray[np.int8]
 NUMBER, DATE, COMMA, BOUND, INFINITE, RANGE, YES_NO, CATEGORY = range(1, 9)
 REASONS = {
-    NUMBER: ("that are no number", "correct them, or list them under `missing` in site.toml"),
+    NUMBER: ("with no number", "correct them, or list them under `missing` in site.toml"),
     DATE: (
-        "that are dates, not numbers",
+        "with a date, not a number",
         "map another column, or compute the number from the date",
     ),
     COMMA: ("with a decimal comma", "export numbers with a decimal point"),
-    BOUND: ("that are limits, such as below 1", "say under `values` which number each stands for"),
-    INFINITE: ("that are infinite", "list them under `missing` in site.toml"),
+    BOUND: ("with a limit, such as below 1", "say under `values` which number each stands for"),
+    INFINITE: ("with an infinite number", "list them under `missing` in site.toml"),
     RANGE: (
         "out of the plausible range",
         "check `unit`; if they mean that nothing was measured, list them under `missing`",
@@ -79,7 +79,7 @@ def names_in(column: Column) -> "pd.Series[Any]":
 
 
 def _numbers(column: Column, place: Mapped, feature: Feature) -> Entries:
-    values, reasons = _read_numbers(column, place)
+    values, reasons = read_numbers(column, place)
     values = place.conversion(values)
     low, high = feature.plausible or (-np.inf, np.inf)
     reasons = np.where(np.isinf(values), INFINITE, reasons)
@@ -89,7 +89,8 @@ def _numbers(column: Column, place: Mapped, feature: Feature) -> Entries:
     return Entries(pd.Series(_compact(values, low, high)), reasons)
 
 
-def _read_numbers(column: Column, place: Mapped) -> tuple[NDArray[np.float64], Reasons]:
+def read_numbers(column: Column, place: Mapped) -> tuple[NDArray[np.float64], Reasons]:
+    """Return a column's numbers in the hospital's unit, NaN where missing or none [n]."""
     kind = column.dtype
     if not pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind) or place.renamed:
         return _decoded(column, place, _said_number)
@@ -101,6 +102,7 @@ def _read_numbers(column: Column, place: Mapped) -> tuple[NDArray[np.float64], R
 
 def _compact(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float32]:
     """Return values as float32 that lie within the bounds still: 7.9 rounds up to 7.9000001."""
+    low, high = np.float64(low), np.float64(high)  # a plain float would be rounded to float32 too
     compact = values.astype(np.float32)
     compact = np.where(compact > high, np.nextafter(compact, np.float32(-np.inf)), compact)
     return np.where(compact < low, np.nextafter(compact, np.float32(np.inf)), compact)

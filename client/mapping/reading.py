@@ -22,6 +22,7 @@ from common.errors import TableError, WardroundError
 from common.study import Study
 
 DUPLICATE, UNNAMED = "duplicate patient", "no patient name"
+POLICY = 'or let them go: impossible = "missing" or "exclude" in [rows]'
 
 
 class Problem(NamedTuple):
@@ -91,7 +92,7 @@ def survey(source: Source, site: SiteFile, study: Study) -> Reading:
     reasons = _excluding(frame[study.columns.patient], strange, places, site.rows)
     excluded = Counter(reasons[reasons != ""].tolist())
     problems = _problems(places, counts, firsts, excluded, site.rows)
-    kept = frame[reasons == ""].reset_index(drop=True)
+    kept = frame[reasons == ""].reset_index(drop=True) if excluded else frame
     if kept.empty:
         raise TableError(
             f"no row is left: {_listed(excluded)}", where=source.where, remedy="see [rows]"
@@ -194,10 +195,10 @@ def _problems(
                 what, remedy = REASONS[reason]
                 said = f"column {place.said} has {_entries(count)} {what}"
                 said += f", the first in row {firsts[column, reason]:,}"
-                found.append(Problem(column, said, remedy))
+                found.append(Problem(column, said, f"{remedy}; {POLICY}"))
         if empty := excluded.get(UNNAMED, 0):
-            said = f"column {patient.said} has {_entries(empty)} that are empty"
-            found.append(Problem(name, said, "name the patient of every row"))
+            said = f"column {patient.said} has {_entries(empty)} without a name"
+            found.append(Problem(name, said, f"name the patient of every row; {POLICY}"))
     if rules.duplicates == "refuse" and (twice := excluded.get(DUPLICATE, 0)):
         said = f"{twice:,} rows share their patient (column {patient.said}) with another row"
         remedy = 'keep one row a patient, or leave these patients out: duplicates = "exclude"'
