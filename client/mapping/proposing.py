@@ -1,0 +1,164 @@
+"""Which local column stands for which of the study's: by name, by kind, by its numbers.
+
+Only the first rows are looked at, here in the hospital. A proposal is a rule for site.toml with
+the reasons why; nothing of it counts before it stands there, where an engineer reads it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from client.cells import Column
+from client.mapping.columns import Wanted, mapped, named_columns, wanted_columns
+from client.mapping.concepts import likeness
+from client.mapping.entries import entries_of, names_in
+from client.mapping.suggesting import suggest
+from client.site_file import ColumnRule, SiteFile
+from client.sources.base import CHUNK_ROWS, LocalColumn, Source
+from common.errors import SettingsError
+from common.study import Study
+
+SAMPLE_ROWS = 2 * CHUNK_ROWS
+ALIKE = 0.6
+"""A name that is less alike is not proposed."""
+
+
+class Proposal(NamedTuple):
+    """A column of the study and its rule, None where nothing fits.
+
+    given: the rule stands in site.toml already. why: reasons, the first of the name. usable: the
+    share of the entries that are not missing which the study could use; missing: of all entries.
+    unit: in which the numbers are here, as rule or source say.
+    """
+
+    wanted: Wanted
+    rule: ColumnRule | None
+    given: bool
+    why: tuple[str, ...]
+    usable: float = 0.0
+    missing: float = 0.0
+    unit: str = ""
+
+
+class _Candidate(NamedTuple):
+    """A pair of names with how alike they are."""
+
+    wanted: Wanted
+    local: LocalColumn
+    alike: float
+    why: str
+
+
+def propose(source: Source, site: SiteFile, study: Study) -> list[Proposal]:
+    """Return a proposal for each column of the study, in the study's order.
+
+    Raises:
+        TableError: the source cannot be read, or its columns have no names.
+    """
+    there = {column.name: column for column in named_columns(source)}
+    rules = {rule.study: rule for rule in site.columns}
+    wanted = wanted_columns(study)
+    candidates = [
+        _Candidate(one, local, *_alike(one, local.name))
+        for one in wanted
+        if one.name not in rules
+        for local in there.values()
+    ]
+    candidates = [one for one in candidates if one.alike >= ALIKE]
+    asked = {one.local.name for one in candidates}
+    asked |= {rules[one.name].local for one in wanted if one.name in rules} & set(there)
+    sample = _sample(source, [name for name in there if name in asked])
+    judged = [_judged(one, sample[one.local.name], site) for one in candidates]
+    chosen = _assigned(judged, [one.alike for one in candidates])
+    return [
+        _given(one, rules[one.name], there, sample, site)
+        if one.name in rules
+        else chosen.get(one.name, Proposal(one, None, False, ("no column has a name like it",)))
+        for one in wanted
+    ]
+
+
+def _sample(source: Source, names: Sequence[str]) -> pd.DataFrame:
+    parts: list[pd.DataFrame] = []
+    for chunk in source.chunks(names) if names else ():
+        parts.append(chunk)
+        if sum(map(len, parts)) >= SAMPLE_ROWS:
+            break
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(names))
+
+
+def _alike(wanted: Wanted, local: str) -> tuple[float, str]:
+    """Return how alike names are; a label's column may be called as its task is."""
+    found = [likeness(name, local) for name in (wanted.name, *wanted.tasks)]
+    return max(found, key=lambda one: one[0])
+
+
+def _judged(one: _Candidate, column: Column, site: SiteFile) -> Proposal:
+    """Return the proposal of one local column, with marks, units and words found in its entries."""
+    rule = ColumnRule(study=one.wanted.name, local=one.local.name, unit=one.local.unit)
+    rule, why = suggest(one.wanted, rule, column, site)
+    return _measured(one.wanted, rule, column, site, given=False, why=(one.why, *why))
+
+
+def _given(
+    wanted: Wanted,
+    rule: ColumnRule,
+    there: Mapping[str, LocalColumn],
+    sample: pd.DataFrame,
+    site: SiteFile,
+) -> Proposal:
+    """Return what becomes of a rule that stands in site.toml; it is never changed."""
+    if rule.local not in there:
+        return Proposal(wanted, rule, True, (f"{rule.local} is not there: it may be renamed",))
+    unit = rule.unit or there[rule.local].unit
+    column = sample[rule.local]
+    asked = rule.model_copy(update={"unit": unit})
+    _, why = suggest(wanted, asked, column, site)
+    said = tuple(f"not applied: {text}" for text in why)
+    return _measured(wanted, asked, column, site, given=True, why=("stands in site.toml", *said))
+
+
+def _measured(
+    wanted: Wanted,
+    rule: ColumnRule,
+    column: Column,
+    site: SiteFile,
+    *,
+    given: bool,
+    why: tuple[str, ...],
+) -> Proposal:
+    try:
+        entries = entries_of(column, mapped(wanted, rule, site, unit=rule.unit))
+    except SettingsError as error:
+        return Proposal(wanted, rule, given, (*why, error.what), unit=rule.unit)
+    if wanted.role == "patient":
+        names = names_in(column)
+        good = (names != "") & ~names.duplicated(keep=False)
+        return Proposal(wanted, rule, given, why, _share(good), _share(names == ""), rule.unit)
+    bad = entries.reasons != 0
+    known = np.asarray(pd.notna(entries.values)) | bad
+    usable = _share(~bad[known])
+    return Proposal(wanted, rule, given, why, usable, _share(~known), rule.unit)
+
+
+def _assigned(judged: Sequence[Proposal], alike: Sequence[float]) -> dict[str, Proposal]:
+    """Return the best proposal for each column of the study, no local column twice.
+
+    The names decide, and among names that are alike the share of usable entries.
+    """
+    worth = [name * (0.5 + one.usable / 2) for one, name in zip(judged, alike, strict=True)]
+    order = sorted(range(len(judged)), key=lambda i: -worth[i])
+    chosen: dict[str, Proposal] = {}
+    taken: set[str] = set()
+    for i in order:
+        one = judged[i]
+        if one.rule and one.wanted.name not in chosen and one.rule.local not in taken:
+            chosen[one.wanted.name] = one
+            taken.add(one.rule.local)
+    return chosen
+
+
+def _share(rows: Any) -> float:
+    return float(np.mean(np.asarray(rows))) if len(rows) else 1.0
