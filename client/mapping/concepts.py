@@ -83,7 +83,10 @@ SYNONYMS: dict[str, str] = {
     "smoker": "smoker smoking smokes current_smoker smoking_status raucher",
     "diabetes": "diabetes diabetic dm diabetes_mellitus",
 }
-_NOISE = {"value", "val", "result", "last", "first", "mean", "baseline", "measured", "lab", "the"}
+_NOISE = {
+    *("value", "val", "result", "last", "first", "mean", "baseline", "measured", "lab", "the"),
+    *("num", "numeric", "text", "code", "mmhg", "kpa", "mgdl", "mmol", "mmoll", "umol", "dl"),
+}
 
 
 def normalised(name: str) -> str:
