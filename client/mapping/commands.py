@@ -58,6 +58,32 @@ def map_columns(
     _print(json.dumps(found, indent=1)) if as_json else show(found)
 
 
+def check(
+    *,
+    folder: Folder,
+    study: StudyFile,
+    html: Annotated[Path | None, typer.Option(help="Write the report as this HTML file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read all your patients as the study would, and say what is wrong; nothing leaves."""
+    from client.mapping.check_page import check_html
+    from client.mapping.check_report import as_json as for_machines
+    from client.mapping.check_report import show
+    from client.mapping.checking import check_source
+    from client.site_file import read_site_file
+    from common.files import write_atomically
+    from common.study import read_study
+
+    rules = read_site_file(folder)
+    report = check_source(_open(rules, folder), rules, read_study(study))
+    if html:
+        html.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(html, check_html(report).encode())  # of mode 0600
+    _print(json.dumps(for_machines(report), indent=1)) if as_json else show(report)
+    if report.verdict == "problem":
+        raise typer.Exit(1)
+
+
 def _place(path: str, folder: Path) -> str:
     """Return a file's path as site.toml needs it: relative to its folder, or absolute."""
     here = bool(path) and not (folder / path).exists() and Path(path).exists()

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from client.cells import Column
-from client.mapping.columns import Wanted, mapped, named_columns, wanted_columns
+from client.mapping.columns import Mapped, Wanted, mapped, named_columns, wanted_columns
 from client.mapping.concepts import likeness
 from client.mapping.entries import entries_of, names_in
 from client.mapping.suggesting import suggest
@@ -78,6 +78,19 @@ def propose(source: Source, site: SiteFile, study: Study) -> list[Proposal]:
         else chosen.get(one.name, Proposal(one, None, False, ("no column has a name like it",)))
         for one in wanted
     ]
+
+
+def doubts(source: Source, places: Sequence[Mapped], site: SiteFile) -> dict[str, list[str]]:
+    """Return what the first rows suggest and site.toml does not say, by column of the study."""
+    rules = {rule.study: rule for rule in site.columns}
+    sample = _sample(source, list(dict.fromkeys(place.local for place in places)))
+    found = {}
+    for place in places:
+        name = place.wanted.name
+        rule = rules.get(name, ColumnRule(study=name, local=place.local))
+        asked = rule.model_copy(update={"unit": place.unit})
+        _, found[name] = suggest(place.wanted, asked, sample[place.local], site)
+    return found
 
 
 def _sample(source: Source, names: Sequence[str]) -> pd.DataFrame:
