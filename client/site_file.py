@@ -45,7 +45,8 @@ class CoordinatorSettings(Part):
 class ColumnRule(Part):
     """Where a column of the study is found at this hospital.
 
-    study: a feature, a task's label column, or the patient column. local: the column's name here.
+    study: a feature, a task's label column, or the patient column. local: the column's name here,
+    "" where this hospital has none: it is then missing for every patient.
     unit: in which its numbers are given here; they are converted to the study's. values: what an
     entry here is called in the study, such as {"1": "M", "2": "F"}. missing: entries that mean "not
     known" in this column, beside those of RowRules. molar_mass: in g/mol, where mass becomes moles
@@ -53,7 +54,7 @@ class ColumnRule(Part):
     """
 
     study: Name
-    local: Name
+    local: Annotated[str, Field(max_length=80)]
     unit: str = ""
     values: Mapping[str, Value] = Field(default_factory=dict)
     missing: tuple[Value, ...] = ()

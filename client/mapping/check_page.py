@@ -17,7 +17,7 @@ from client.mapping.check_report import (
 )
 from client.mapping.findings import Finding, Report, percent
 from client.mapping.map_report import STAYS
-from common.pages import Html, count, element, joined, page, table
+from common.pages import Html, element, joined, page, table
 
 CSS = """
 :root { --paper: #fff; --box: #f4f6f8; --ok: #1b6b3a; --warning: #8a5a00; --problem: #a4161a; }
@@ -26,7 +26,10 @@ body { background: var(--paper); }
 .wide td, .wide thead th { white-space: nowrap; }
 .wide tbody th { min-width: 8em; }
 .box { background: var(--box); }
-.ok, .warning, .problem { font-weight: 600; white-space: nowrap; }
+.ok, .warning, .problem { font-weight: 600; }
+span.ok, span.warning, span.problem { white-space: nowrap; }
+.wide td:nth-child(2), .wide th:nth-child(2) { text-align: left; }
+code { font-size: 0.95em; }
 .ok { color: var(--ok); } .warning { color: var(--warning); } .problem { color: var(--problem); }
 ul.findings { list-style: none; padding: 0; }
 ul.findings li { display: grid; grid-template-columns: 5.5em 1fr; gap: 0 10px; padding: 8px 0;
@@ -62,10 +65,11 @@ def _parts(report: Report, title: str) -> Iterator[Html]:
     yield element("h2", "Rows")
     yield _rows(report)
     yield element("h2", "Features")
+    yield element("p", SPLIT, css="note")
     yield _wide(_features(report))
     yield element("h2", "Tasks")
     yield _wide(_tasks(report))
-    yield element("h2", "What is well")
+    yield element("h2", "Also seen")
     yield _list([one for one in report.findings if one.verdict == "ok"])
     yield element("p", f"Source: {report.where}. Study {report.study_id}.", css="note")
 
@@ -85,30 +89,30 @@ def _features(report: Report) -> Html:
     rows = [
         (
             local_name(one.name, one.local),
-            units(one),
-            *map(percent, (one.missing, one.impossible, one.unusual)),
             _verdict(one.verdict),
+            *map(percent, (one.missing, one.impossible, one.unusual)),
+            units(one),
         )
         for one in report.features
     ]
-    head = ("feature", "unit", "missing", "impossible", "unusual", "verdict")
-    return table(head, rows, title=SPLIT)
+    head = ("feature", "verdict", "missing", "impossible", "unusual", "unit")
+    return table(head, rows)
 
 
 def _tasks(report: Report) -> Html:
     rows = [
         (
             local_name(one.name, one.local),
+            _verdict(one.verdict) if one.offered or one.verdict != "ok" else "not declared",
             f"{one.labelled:,}",
             f"{one.positives:,}",
             interval(one),
             expectation(one),
-            _verdict(one.verdict) if one.offered or one.verdict != "ok" else "not declared",
         )
         for one in report.tasks
     ]
-    head = ("task", "labelled", "positive", "share (95 % interval)", "expected", "verdict")
-    return table(head, rows, title=f"{count(len(rows), 'task')} of the study")
+    head = ("task", "verdict", "labelled", "positive", "share (95 % interval)", "expected")
+    return table(head, rows)
 
 
 def _verdict(verdict: str) -> Html:
@@ -120,9 +124,15 @@ def _list(findings: list[Finding]) -> Html:
         element(
             "li",
             _verdict(one.verdict),
-            element("p", element("strong", one.about), f": {one.said}"),
-            *([element("p", one.remedy, css="note")] if one.remedy else []),
+            element("p", element("strong", one.about), ": ", _with_code(one.said)),
+            *([element("p", _with_code(one.remedy), css="note")] if one.remedy else []),
         )
         for one in findings
     ]
     return element("ul", *items, css="findings")
+
+
+def _with_code(text: str) -> Html:
+    """Return a text whose `settings` stand out."""
+    parts = text.split("`")
+    return Html("".join(element("code" if i % 2 else "span", p) for i, p in enumerate(parts)))

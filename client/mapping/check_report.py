@@ -47,6 +47,8 @@ def opening(report: Report) -> str:
 
 def local_name(name: str, local: str) -> str:
     """Return a column's name in the study, and the local one where that differs."""
+    if not local:
+        return f"{name} (none here)"
     return name if name == local else f"{name} (here {local})"
 
 
@@ -85,8 +87,7 @@ def show(report: Report) -> None:
     console.print(_features(report))
     console.print(SPLIT, style="dim", highlight=False)
     console.print(_tasks(report))
-    for finding in ordered(report.findings):
-        console.print(_line(finding), highlight=False)
+    console.print(_findings(report))
     console.print(conclusion(report), style=f"bold {STYLE[report.verdict]}", highlight=False)
 
 
@@ -125,11 +126,15 @@ def _add(table: Any, *cells: str, verdict: str) -> None:
     table.add_row(*map(escape, cells), Text(verdict, style=STYLE.get(verdict, "")))
 
 
-def _line(finding: Finding) -> Any:
+def _findings(report: Report) -> Any:
+    """Return a line for each finding, its remedy beneath it."""
+    from rich.table import Table
     from rich.text import Text
 
-    line = Text(f"{finding.verdict:<8} ", style=STYLE[finding.verdict])
-    line.append(f"{finding.about}: {finding.said}", style="default")
-    if finding.remedy:
-        line.append(f"\n         > {finding.remedy}", style="dim")
-    return line
+    table = Table.grid(padding=(0, 2))
+    for finding in ordered(report.findings):
+        said = Text(f"{finding.about}: {finding.said}")
+        if finding.remedy:
+            said.append(f"\n> {finding.remedy}", style="dim")
+        table.add_row(Text(finding.verdict, style=STYLE[finding.verdict]), said)
+    return table

@@ -1,8 +1,8 @@
 """Puts a check together: reading, contract, features, tasks, roster."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from client.mapping.findings import Finding, Report
+from client.mapping.findings import Finding, Report, worst
 from client.mapping.on_features import feature_facts, feature_findings
 from client.mapping.on_tasks import roster_findings, task_facts
 from client.mapping.proposing import doubts
@@ -34,7 +34,7 @@ def check_source(source: Source, site: SiteFile, study: Study) -> Report:
         *of_features,
         *of_tasks,
         *_of_contract(checked),
-        *_of_encoding(reading, site, study, source.where),
+        *(_of_encoding(reading, site, study, source.where) if well(of_tasks) else ()),
     )
     return Report(
         site=site.site,
@@ -48,6 +48,11 @@ def check_source(source: Source, site: SiteFile, study: Study) -> Report:
         tasks=tasks,
         findings=findings,
     )
+
+
+def well(findings: Iterable[Finding]) -> bool:
+    """Return whether none of the findings is a problem."""
+    return worst(findings) != "problem"
 
 
 def _of_reading(reading: Reading) -> Iterator[Finding]:

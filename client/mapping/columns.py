@@ -10,26 +10,31 @@ from client.mapping.units import Conversion, conversion
 from client.site_file import ColumnRule, SiteFile
 from client.sources.base import LocalColumn, Source
 from common.errors import TableError
-from common.study import Feature, Study
+from common.study import Feature, Study, TaskRule, Value
 
 Role = Literal["patient", "feature", "label"]
 NO_RULE = "it has no rule in [[columns]], so its own name was looked for"
 
 
 class Wanted(NamedTuple):
-    """A column of the study. feature: what it is, unless it names patients or holds labels."""
+    """A column of the study. feature: what it is, unless it names patients or holds labels.
+
+    tasks: those whose labels it holds. positive: what is positive in any of them.
+    """
 
     name: str
     role: Role
     feature: Feature | None = None
     tasks: tuple[str, ...] = ()
+    positive: tuple[Value, ...] = ()
 
 
 class Mapped(NamedTuple):
     """A column of the study with its place at the hospital.
 
-    missing: entries that mean "not known". renamed: what an entry is called in the study. unit: in
-    which the numbers are here, as the rule or the source says, "" where neither does.
+    local: "" where there is none. missing: entries that mean "not known". renamed: what an entry is
+    called in the study. unit: in which the numbers are here, as the rule or the source says, ""
+    where neither does.
     """
 
     wanted: Wanted
@@ -43,19 +48,24 @@ class Mapped(NamedTuple):
     def said(self) -> str:
         """The column's name for a report: the study's, and the local one if that differs."""
         name = self.wanted.name
-        return name if name == self.local else f"{name} (here {self.local})"
+        return name if self.local in ("", name) else f"{name} (here {self.local})"
 
 
 def wanted_columns(study: Study) -> list[Wanted]:
     """Return the columns that a study needs of a hospital: patient, features, labels."""
-    labels: dict[str, list[str]] = {}
+    labels: dict[str, list[TaskRule]] = {}
     for task in study.tasks:
-        labels.setdefault(task.column, []).append(task.name)
+        labels.setdefault(task.column, []).append(task)
     return [
         Wanted(study.columns.patient, "patient"),
         *(Wanted(feature.name, "feature", feature) for feature in study.features),
-        *(Wanted(column, "label", tasks=tuple(names)) for column, names in labels.items()),
+        *(_of_labels(column, tasks) for column, tasks in labels.items()),
     ]
+
+
+def _of_labels(column: str, tasks: Sequence[TaskRule]) -> Wanted:
+    positive = tuple(dict.fromkeys(value for task in tasks for value in task.positive))
+    return Wanted(column, "label", tasks=tuple(task.name for task in tasks), positive=positive)
 
 
 def resolve(source: Source, site: SiteFile, study: Study) -> list[Mapped]:
@@ -74,7 +84,7 @@ def resolve(source: Source, site: SiteFile, study: Study) -> list[Mapped]:
     _check_present(found, rules, there, where=source.where)
     units = {column.name: column.unit for column in there}
     return [
-        mapped(wanted, rule, site, unit=rule.unit or units[rule.local])
+        mapped(wanted, rule, site, unit=rule.unit or units.get(rule.local, ""))
         for wanted, rule in found.items()
     ]
 
@@ -126,7 +136,11 @@ def _check_present(
     where: str,
 ) -> None:
     names = Counter(column.name for column in there)
-    absent = [rule for rule in found.values() if not names[rule.local]]
+    absent = [
+        rule
+        for wanted, rule in found.items()
+        if not names[rule.local] and (rule.local or wanted.role == "patient")
+    ]
     if absent:
         first = absent[0]
         why = "it may have been renamed" if first.study in rules else NO_RULE
@@ -135,7 +149,8 @@ def _check_present(
             f"column {first.study} of the study needs column {first.local} here, which is not "
             f"there{more}",
             where=where,
-            remedy=f"{why}; `wardround node map` proposes another, or correct [[columns]]",
+            remedy=f"{why}; `wardround node map` proposes another, or correct [[columns]]: "
+            'local = "" says that this hospital has none',
         )
     if twice := [rule.local for rule in found.values() if names[rule.local] > 1]:
         raise TableError(f"column {twice[0]} is there twice", where=where, remedy="keep one")

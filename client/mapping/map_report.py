@@ -79,7 +79,8 @@ def words(found: Mapping[str, Any]) -> list[str]:
     else:
         lines.append(f"{path} stays as it is.")
     if found["open"]:
-        lines.append(f"Open: {', '.join(found['open'])}. Name their columns under [[columns]].")
+        names = ", ".join(found["open"])
+        lines.append(f'Open: {names}. Add [[columns]] for them; local = "" if you have none.')
     lines.append("Then: wardround node check")
     return lines
 

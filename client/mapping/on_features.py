@@ -28,7 +28,7 @@ def feature_findings(
             continue
         values = reading.frame[feature.name]
         found += _of_doubts(feature.name, doubts.get(feature.name, ()))
-        found += _of_missing(feature, values)
+        found += _of_missing(feature, values, place)
         if feature.name not in refused:
             found += _of_impossible(feature, reading)
         found += _of_numbers(feature, values, checked)
@@ -74,9 +74,11 @@ def _of_doubts(name: str, doubts: Sequence[str]) -> Iterator[Finding]:
             yield Finding("warning", name, f"unit in doubt: {doubt}", remedy)
 
 
-def _of_missing(feature: Feature, values: "pd.Series[float]") -> Iterator[Finding]:
+def _of_missing(feature: Feature, values: "pd.Series[float]", place: Mapped) -> Iterator[Finding]:
     missing = float(values.isna().mean())
-    if missing == 1:
+    if not place.local and feature.may_be_missing:
+        yield Finding("ok", feature.name, "this hospital has none, as site.toml says")
+    elif missing == 1:
         remedy = "map another column; the study cannot learn from it here"
         yield Finding("warning", feature.name, "no patient has it", remedy)
     elif missing >= MANY_MISSING:

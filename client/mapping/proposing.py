@@ -14,7 +14,8 @@ from client.cells import Column
 from client.mapping.columns import Mapped, Wanted, mapped, named_columns, wanted_columns
 from client.mapping.concepts import likeness
 from client.mapping.entries import entries_of, names_in
-from client.mapping.suggesting import suggest
+from client.mapping.reading import local_columns
+from client.mapping.suggesting import NO_POSITIVE, suggest
 from client.site_file import ColumnRule, SiteFile
 from client.sources.base import CHUNK_ROWS, LocalColumn, Source
 from common.errors import SettingsError
@@ -83,9 +84,9 @@ def propose(source: Source, site: SiteFile, study: Study) -> list[Proposal]:
 def doubts(source: Source, places: Sequence[Mapped], site: SiteFile) -> dict[str, list[str]]:
     """Return what the first rows suggest and site.toml does not say, by column of the study."""
     rules = {rule.study: rule for rule in site.columns}
-    sample = _sample(source, list(dict.fromkeys(place.local for place in places)))
+    sample = _sample(source, local_columns(places))
     found = {}
-    for place in places:
+    for place in (place for place in places if place.local):
         name = place.wanted.name
         rule = rules.get(name, ColumnRule(study=name, local=place.local))
         asked = rule.model_copy(update={"unit": place.unit})
@@ -123,13 +124,15 @@ def _given(
     site: SiteFile,
 ) -> Proposal:
     """Return what becomes of a rule that stands in site.toml; it is never changed."""
+    if not rule.local:
+        return Proposal(wanted, rule, True, ("this hospital has none",), missing=1.0)
     if rule.local not in there:
         return Proposal(wanted, rule, True, (f"{rule.local} is not there: it may be renamed",))
     unit = rule.unit or there[rule.local].unit
     column = sample[rule.local]
     asked = rule.model_copy(update={"unit": unit})
     _, why = suggest(wanted, asked, column, site)
-    said = tuple(f"not applied: {text}" for text in why)
+    said = tuple(text if text == NO_POSITIVE else f"not applied: {text}" for text in why)
     return _measured(wanted, asked, column, site, given=True, why=("stands in site.toml", *said))
 
 
@@ -150,6 +153,8 @@ def _measured(
         names = names_in(column)
         good = (names != "") & ~names.duplicated(keep=False)
         return Proposal(wanted, rule, given, why, _share(good), _share(names == ""), rule.unit)
+    if wanted.role == "label" and NO_POSITIVE in why:
+        return Proposal(wanted, rule, given, why, 0.0, _share(pd.isna(entries.values)), rule.unit)
     bad = entries.reasons != 0
     known = np.asarray(pd.notna(entries.values)) | bad
     usable = _share(~bad[known])

@@ -104,7 +104,7 @@ def _chunks(source: Source, places: Sequence[Mapped], most: int) -> Iterator[pd.
     """Yield the source's chunks until they hold more rows than the hospital allows."""
     rows = 0
     try:
-        for chunk in source.chunks(list(dict.fromkeys(place.local for place in places))):
+        for chunk in source.chunks(local_columns(places)):
             rows += len(chunk)
             if rows > most:
                 raise TableError(
@@ -124,6 +124,16 @@ def _chunks(source: Source, places: Sequence[Mapped], most: int) -> Iterator[pd.
         ) from None
 
 
+def local_columns(places: Sequence[Mapped]) -> list[str]:
+    """Return the columns to ask a source for, each once."""
+    return list(dict.fromkeys(place.local for place in places if place.local))
+
+
+def _nothing(rows: int) -> "pd.Series[str]":
+    """Return the column that a hospital does not have."""
+    return pd.Series([""] * rows, dtype="str")
+
+
 def _mapped(
     chunk: pd.DataFrame,
     places: Sequence[Mapped],
@@ -137,7 +147,8 @@ def _mapped(
     strange = np.zeros(len(chunk), dtype=np.int16)
     for i, place in enumerate(places, start=1):
         name = place.wanted.name
-        columns[name], reasons = entries_of(chunk[place.local], place)
+        local = chunk[place.local] if place.local else _nothing(len(chunk))
+        columns[name], reasons = entries_of(local, place)
         for reason in np.unique(reasons[reasons != 0]).tolist():
             offending = reasons == reason
             counts[name][reason] += int(offending.sum())

@@ -167,7 +167,7 @@ def _source(source: SourceSettings) -> str:
 
 def _open(name: str) -> str:
     rule = f'# [[columns]]\n# study = {_toml(name)}\n# local = ""\n'
-    return f"# Open: no column was found for {_one_line(name)}.\n{rule}"
+    return f'# Open: no column was found for {_one_line(name)}; "" says that there is none.\n{rule}'
 
 
 def _one_line(text: str) -> str:

@@ -16,6 +16,7 @@ from common.errors import SettingsError
 from common.pages import listed
 from common.study import Feature, Value
 
+NO_POSITIVE = "no entry is one that the study calls positive: name `values`"
 Suggestion = tuple[ColumnRule, list[str]]
 
 
@@ -31,7 +32,10 @@ def suggest(wanted: Wanted, rule: ColumnRule, column: Column, site: SiteFile) ->
     why = [f"{listed(marks)} is taken as missing"] if marks else []
     rule = rule.model_copy(update={"missing": (*rule.missing, *marks)})
     if wanted.feature is None:
-        return rule, why
+        positive = set(map(cell_of, wanted.positive))
+        renamed = {cell_of(here): cell_of(value) for here, value in dict(rule.values).items()}
+        there = {renamed.get(cell, cell) for cell in cells}
+        return rule, why if positive & there else [*why, NO_POSITIVE]
     if wanted.feature.kind == "numeric":
         rule, others = _of_numbers(wanted, wanted.feature, rule, column, site)
     else:

@@ -106,7 +106,7 @@ def test_the_table_says_what_is_open_and_what_next(
     map_columns(folder=tmp_path / "node", study=asked, site="Ash", path="ward.csv")
     out = capsys.readouterr().out
     assert out.startswith("Read on this machine only; nothing has left the hospital.")
-    assert "Open: chol. Name their columns under [[columns]]." in out
+    assert "Open: chol. Add [[columns]] for them" in out
     assert "OPEN" in out
     assert '# study = "chol"' in (tmp_path / "node" / "site.toml").read_text()
 
