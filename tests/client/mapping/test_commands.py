@@ -1,13 +1,16 @@
 import json
 import stat
+import subprocess
+import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
-from client.mapping.commands import map_columns
+from client.mapping.commands import check, map_columns
 from client.mapping.site_text import ABOUT, append_rules
 from client.site_file import SiteFile, read_site_file
 from common.errors import SettingsError
@@ -171,3 +174,27 @@ def test_odd_names_survive_as_toml(tmp_path: Path) -> None:
     (back,) = read_site_file(tmp_path).columns
     assert back == rule
     assert tomllib.loads(path.read_text())
+
+
+def test_check_writes_its_page_and_ends_with_1_on_a_problem_alone(
+    tmp_path: Path, asked: Path, capsys: Capture, source: Fake
+) -> None:
+    site = 'schema = 1\nsite = "Ash"\n[source]\nkind = "file"\npath = "x"\n'
+    (tmp_path / "site.toml").write_text(site)
+    page = tmp_path / "reports" / "check.html"
+    with pytest.raises(typer.Exit) as ended:  # the kilopascals, and a limit of 100 patients
+        check(folder=tmp_path, study=asked, html=page, as_json=True)
+    assert ended.value.exit_code == 1
+    assert json.loads(capsys.readouterr().out)["verdict"] == "problem"
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    (tmp_path / "site.toml").write_text(site + "[limits]\nmin_patients = 5\n")
+    source.rows = ward()
+    check(folder=tmp_path, study=asked)
+    assert "All is well." in capsys.readouterr().out
+
+
+def test_importing_the_commands_is_quick() -> None:
+    code = "import sys, client.mapping.commands; print(len({'pandas', 'pandera'} & {*sys.modules}))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "0"
