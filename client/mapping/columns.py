@@ -34,7 +34,7 @@ class Mapped(NamedTuple):
 
     local: "" where there is none. missing: entries that mean "not known". renamed: what an entry is
     called in the study. unit: in which the numbers are here, as the rule or the source says, ""
-    where neither does.
+    where neither does. stated: what the source says.
     """
 
     wanted: Wanted
@@ -43,6 +43,7 @@ class Mapped(NamedTuple):
     conversion: Conversion = Conversion()
     missing: frozenset[Cell] = frozenset()
     renamed: Mapping[Cell, Cell] = {}
+    stated: str = ""
 
     @property
     def said(self) -> str:
@@ -84,7 +85,7 @@ def resolve(source: Source, site: SiteFile, study: Study) -> list[Mapped]:
     _check_present(found, rules, there, where=source.where)
     units = {column.name: column.unit for column in there}
     return [
-        mapped(wanted, rule, site, unit=rule.unit or units.get(rule.local, ""))
+        mapped(wanted, rule, site, stated=units.get(rule.local, ""))
         for wanted, rule in found.items()
     ]
 
@@ -107,17 +108,20 @@ def named_columns(source: Source) -> list[LocalColumn]:
     return there
 
 
-def mapped(wanted: Wanted, rule: ColumnRule, site: SiteFile, *, unit: str = "") -> Mapped:
+def mapped(wanted: Wanted, rule: ColumnRule, site: SiteFile, *, stated: str = "") -> Mapped:
     """Return a column with what its rule says of entries.
+
+    stated: the unit that the source says; the rule's own comes first, and a study that gives none
+    asks for none.
 
     Raises:
         SettingsError: the unit is not known or measures something else.
     """
     missing = frozenset(map(cell_of, (*site.rows.missing, *rule.missing)))
     values = {cell_of(here): cell_of(value) for here, value in rule.values.items()}
-    numeric = wanted.feature and wanted.feature.kind == "numeric"
-    if not (wanted.feature and numeric):
+    if wanted.feature is None or wanted.feature.kind != "numeric":
         return Mapped(wanted, rule.local, "", Conversion(), missing, values)
+    unit = rule.unit or (stated if wanted.feature.unit else "")
     change = conversion(
         unit,
         wanted.feature.unit,
@@ -125,7 +129,7 @@ def mapped(wanted: Wanted, rule: ColumnRule, site: SiteFile, *, unit: str = "") 
         molar_mass=rule.molar_mass,
         where=f"column {wanted.name} of the study, here {rule.local}",
     )
-    return Mapped(wanted, rule.local, unit, change, missing, values)
+    return Mapped(wanted, rule.local, unit, change, missing, values, stated)
 
 
 def _check_present(

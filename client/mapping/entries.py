@@ -36,6 +36,9 @@ REASONS = {
 }
 """What is said of impossible entries, and what to do about them."""
 
+LARGEST = 2.0**53
+"""Above it not every whole number is a float."""
+
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?([ T].*)?|\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d\d)( .*)?")
 _COMMA = re.compile(r"[-+]?\d+,\d+")
 _BOUND = re.compile(r"[<>\N{LESS-THAN OR EQUAL TO}\N{GREATER-THAN OR EQUAL TO}]=?\s*[\d.,]+")
@@ -73,8 +76,10 @@ def names_in(column: Column) -> "pd.Series[Any]":
 
     A column of whole numbers becomes one of fractions in a chunk where a name is missing.
     """
-    if pd.api.types.is_float_dtype(column.dtype) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
+    if pd.api.types.is_float_dtype(column.dtype):
+        numbers = column.dropna()
+        if ((numbers % 1 == 0) & (numbers.abs() < LARGEST)).all():
+            column = column.astype("Int64")
     return column.astype("str").str.strip().fillna("").reset_index(drop=True)
 
 

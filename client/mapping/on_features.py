@@ -9,7 +9,9 @@ from client.mapping.columns import Mapped
 from client.mapping.entries import REASONS
 from client.mapping.findings import FeatureFacts, Finding, Verdict, percent, verdict_on
 from client.mapping.reading import Reading
+from client.mapping.units import conversion
 from client.mapping.validating import USUAL, Counts
+from common.errors import SettingsError
 from common.pages import count
 from common.study import Feature
 
@@ -27,6 +29,7 @@ def feature_findings(
         if (feature := place.wanted.feature) is None:
             continue
         values = reading.frame[feature.name]
+        found += _of_contradiction(place, feature)
         found += _of_doubts(feature.name, doubts.get(feature.name, ()))
         found += _of_missing(feature, values, place)
         if feature.name not in refused:
@@ -65,6 +68,18 @@ def _facts(
         unusual=_unusual(feature, values, checked) if numeric else None,
         verdict=verdict_on(feature.name, findings),
     )
+
+
+def _of_contradiction(place: Mapped, feature: Feature) -> Iterator[Finding]:
+    """Yield that site.toml and the source name different units."""
+    if place.stated and place.unit:
+        try:
+            same = not conversion(place.stated, place.unit).changes
+        except SettingsError:
+            same = False
+        if not same:
+            said = f"the source says {place.stated}, site.toml says {place.unit}, which counts"
+            yield Finding("warning", feature.name, said, "correct whichever is wrong")
 
 
 def _of_doubts(name: str, doubts: Sequence[str]) -> Iterator[Finding]:

@@ -111,7 +111,9 @@ def _alike(wanted: Wanted, local: str) -> tuple[float, str]:
 
 def _judged(one: _Candidate, column: Column, site: SiteFile) -> Proposal:
     """Return the proposal of one local column, with marks, units and words found in its entries."""
-    rule = ColumnRule(study=one.wanted.name, local=one.local.name, unit=one.local.unit)
+    asks = one.wanted.feature is not None and bool(one.wanted.feature.unit)
+    unit = one.local.unit if asks else ""
+    rule = ColumnRule(study=one.wanted.name, local=one.local.name, unit=unit)
     rule, why = suggest(one.wanted, rule, column, site)
     return _measured(one.wanted, rule, column, site, given=False, why=(one.why, *why))
 
@@ -128,7 +130,8 @@ def _given(
         return Proposal(wanted, rule, True, ("this hospital has none",), missing=1.0)
     if rule.local not in there:
         return Proposal(wanted, rule, True, (f"{rule.local} is not there: it may be renamed",))
-    unit = rule.unit or there[rule.local].unit
+    asks = wanted.feature is not None and bool(wanted.feature.unit)
+    unit = rule.unit or (there[rule.local].unit if asks else "")
     column = sample[rule.local]
     asked = rule.model_copy(update={"unit": unit})
     _, why = suggest(wanted, asked, column, site)
@@ -146,7 +149,7 @@ def _measured(
     why: tuple[str, ...],
 ) -> Proposal:
     try:
-        entries = entries_of(column, mapped(wanted, rule, site, unit=rule.unit))
+        entries = entries_of(column, mapped(wanted, rule, site))
     except SettingsError as error:
         return Proposal(wanted, rule, given, (*why, error.what), unit=rule.unit)
     if wanted.role == "patient":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pandas.api.types import union_categoricals
 
 from client.mapping.columns import Mapped, resolve
-from client.mapping.entries import REASONS, entries_of
+from client.mapping.entries import REASONS, Entries, entries_of
 from client.site_file import RowRules, SiteFile
 from client.sources.base import Source
 from common.errors import TableError, WardroundError
@@ -129,9 +129,17 @@ def local_columns(places: Sequence[Mapped]) -> list[str]:
     return list(dict.fromkeys(place.local for place in places if place.local))
 
 
-def _nothing(rows: int) -> "pd.Series[str]":
-    """Return the column that a hospital does not have."""
-    return pd.Series([""] * rows, dtype="str")
+def _entries_of(chunk: pd.DataFrame, place: Mapped) -> Entries:
+    if not place.local:  # a column that the hospital does not have
+        return entries_of(pd.Series([""] * len(chunk), dtype="str"), place)
+    try:
+        return entries_of(chunk[place.local], place)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise TableError(
+            f"column {place.said} cannot be read: {type(error).__name__}",
+            where="source",
+            remedy="give it as numbers or texts: no lists, no nested tables",
+        ) from None
 
 
 def _mapped(
@@ -147,8 +155,7 @@ def _mapped(
     strange = np.zeros(len(chunk), dtype=np.int16)
     for i, place in enumerate(places, start=1):
         name = place.wanted.name
-        local = chunk[place.local] if place.local else _nothing(len(chunk))
-        columns[name], reasons = entries_of(local, place)
+        columns[name], reasons = _entries_of(chunk, place)
         for reason in np.unique(reasons[reasons != 0]).tolist():
             offending = reasons == reason
             counts[name][reason] += int(offending.sum())

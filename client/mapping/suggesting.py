@@ -29,7 +29,7 @@ def suggest(wanted: Wanted, rule: ColumnRule, column: Column, site: SiteFile) ->
     if wanted.feature:
         known |= {cell_of(category) for category in wanted.feature.categories}
     marks = [mark for mark in MARKS if mark in cells and mark not in known]
-    why = [f"{listed(marks)} is taken as missing"] if marks else []
+    why = [f"taken as missing: {listed(marks)}"] if marks else []
     rule = rule.model_copy(update={"missing": (*rule.missing, *marks)})
     if wanted.feature is None:
         positive = set(map(cell_of, wanted.positive))
@@ -59,7 +59,7 @@ def _of_numbers(
     """Return the rule with codes of a missing entry, and with the unit that the numbers fit."""
     why: list[str] = []
     try:
-        place = mapped(wanted, rule, site, unit=rule.unit)
+        place = mapped(wanted, rule, site)
     except SettingsError:
         return rule, why  # it is told where the rule is measured
     numbers, _ = read_numbers(column, place)
@@ -67,10 +67,10 @@ def _of_numbers(
     if likelier := suspicion(plain, feature, stated=rule.unit, molar_mass=rule.molar_mass):
         why = [likelier.said(rule.unit or feature.unit)]
         rule = rule.model_copy(update={"unit": likelier.unit})
-        place = mapped(wanted, rule, site, unit=rule.unit)
+        place = mapped(wanted, rule, site)
     if codes := _codes(numbers, feature, place):
         rule = rule.model_copy(update={"missing": (*rule.missing, *codes)})
-        why = [*why, f"{listed(codes)} is out of the plausible range: taken as missing"]
+        why = [*why, f"out of the plausible range, taken as missing: {listed(codes)}"]
     return rule, why
 
 

@@ -234,3 +234,12 @@ def test_a_share_is_whole_only_if_it_is_all() -> None:
     assert [percent(x) for x in (0.0, 1e-5, 0.5, 0.99999, 1.0, None)] == [
         *("0%", "0.1%", "50.0%", "99.9%", "100%", "-")
     ]
+
+
+def test_a_source_that_contradicts_site_toml_is_a_warning() -> None:
+    source = Fake(ward(), units={"sbp": "kPa"})
+    rule = {"study": "sbp", "local": "sbp", "unit": "mmHg"}
+    report = check_source(source, site(**LOW, columns=[rule]), study())
+    assert "warning sbp: the source says kPa, site.toml says mmHg, which counts" in said(report)
+    same = Fake(ward(), units={"sbp": "mm[Hg]"})
+    assert check_source(same, site(**LOW, columns=[rule]), study()).verdict == "ok"

@@ -102,7 +102,7 @@ def test_marks_and_codes_of_missing_entries_are_proposed() -> None:
     found = proposals(rows)["chol"]
     assert found.rule
     assert found.rule.missing == ("?", 0)
-    assert "0 is out of the plausible range: taken as missing" in found.why
+    assert "out of the plausible range, taken as missing: 0" in found.why
     assert found.usable == 1.0
 
 

@@ -273,3 +273,32 @@ def test_a_value_on_the_edge_of_the_plausible_range_stays_in_it(low: float, widt
     inside = (kept >= low) & (kept <= high)
     # Between two numbers of float32 there may be no third.
     assert inside.all() or width < 1e-6
+
+
+def test_a_column_that_the_hospital_has_not_is_missing_for_everyone() -> None:
+    rows = ward()
+    del rows["chol"], rows["sex"]
+    none = [column("chol", ""), column("sex", "")]
+    frame = read(rows, columns=none).frame
+    assert frame["chol"].isna().all()
+    assert frame["sex"].isna().all()
+    assert str(frame["chol"].dtype) == "float32"
+    assert "needs column  here" in refusal(rows, columns=[*none, column("patient_id", "")])
+
+
+def test_a_column_of_lists_is_refused_without_its_entries() -> None:
+    text = refusal(ward(chol=[[SECRET]] * 8))
+    assert "column chol cannot be read: TypeError" in text
+    assert SECRET not in text
+
+
+def test_a_name_beyond_the_whole_numbers_stays_what_it_is() -> None:
+    names = [1e300, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+    assert read(ward(patient_id=names)).frame["patient_id"][4] == "5"
+    assert read(ward(patient_id=names)).frame["patient_id"][0] == "1e+300"
+
+
+def test_a_study_without_a_unit_asks_for_none() -> None:
+    asked = study(features=[{"name": "score", "usual": [0, 10]}])
+    source = Fake(ward(score=["1"] * 8), units={"score": "{points}"})
+    assert read_patients(source, site(), asked).frame["score"].tolist() == [1.0] * 8
