@@ -7,7 +7,10 @@ from client.mapping.map_report import STAYS
 from common.pages import count
 
 STYLE = {"ok": "green", "warning": "yellow", "problem": "bold red"}
-SPLIT = "Shares: missing, of all patients; the other two, of the entries that are there."
+SPLIT = (
+    "missing: of all patients. impossible, unusual: of the entries that are there; - if there is "
+    "none, or no limit."
+)
 
 
 def as_json(report: Report) -> dict[str, Any]:

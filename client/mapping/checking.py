@@ -1,16 +1,16 @@
 """Puts a check together: reading, contract, features, tasks, roster."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from client.mapping.findings import Finding, Report, worst
+from client.mapping.findings import Finding, Report
 from client.mapping.on_features import feature_facts, feature_findings
 from client.mapping.on_tasks import roster_findings, task_facts
 from client.mapping.proposing import doubts
 from client.mapping.reading import Reading, survey
 from client.mapping.validating import EMPTY, USUAL, Counts, broken
 from client.site_file import SiteFile
-from client.sources.base import Source
-from client.table import patients_by_site
+from client.sources.base import CHUNK_ROWS, Source
+from client.table import patients_of_one_site
 from common.errors import TableError
 from common.study import Study
 
@@ -34,7 +34,7 @@ def check_source(source: Source, site: SiteFile, study: Study) -> Report:
         *of_features,
         *of_tasks,
         *_of_contract(checked),
-        *(_of_encoding(reading, site, study, source.where) if well(of_tasks) else ()),
+        *_of_encoding(reading, study, source.where),
     )
     return Report(
         site=site.site,
@@ -48,11 +48,6 @@ def check_source(source: Source, site: SiteFile, study: Study) -> Report:
         tasks=tasks,
         findings=findings,
     )
-
-
-def well(findings: Iterable[Finding]) -> bool:
-    """Return whether none of the findings is a problem."""
-    return worst(findings) != "problem"
 
 
 def _of_reading(reading: Reading) -> Iterator[Finding]:
@@ -76,10 +71,15 @@ def _of_contract(checked: Counts) -> Iterator[Finding]:
             yield Finding("problem", column, said, "this is a fault of Wardround: report it")
 
 
-def _of_encoding(reading: Reading, site: SiteFile, study: Study, where: str) -> Iterator[Finding]:
-    """Yield whether the study's own encoding takes what was read: the proof of the pudding."""
+def _of_encoding(reading: Reading, study: Study, where: str) -> Iterator[Finding]:
+    """Yield whether the study's own encoding takes what was read: the proof of the pudding.
+
+    It is done in parts, each let go at once: all of it takes several times the frame's memory.
+    """
     try:
-        patients_by_site(reading.frame, study, where=where, site=site.site)
+        for start in range(0, len(reading.frame), CHUNK_ROWS):
+            part = reading.frame[start : start + CHUNK_ROWS]
+            patients_of_one_site(part, study, where=where, labelled=None)
     except TableError as error:
         yield Finding("problem", "encoding", error.what, error.remedy)
     else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from client.mapping.proposing import Proposal
     from client.site_file import SiteFile
     from client.sources.base import Source
 
@@ -39,7 +40,6 @@ def map_columns(
     """Propose which of your columns stand for the study's, and write a first site.toml."""
     from client.mapping.map_report import about, show
     from client.mapping.proposing import propose
-    from client.mapping.site_text import append_rules, first_site_toml, write_first
     from client.site_file import SITE_FILE, read_site_file
     from common.study import read_study
 
@@ -49,11 +49,7 @@ def map_columns(
     rules = read_site_file(folder) if there else _first(site, source_kind, given)
     asked = read_study(study)
     proposals = propose(_open(rules, folder), rules, asked)
-    if there:
-        wrote = bool(append_rules(folder, proposals)) if write else False
-    else:
-        write_first(folder, first_site_toml(rules.site, rules.source, proposals))
-        wrote = True
+    wrote = _written(folder, rules, proposals, first=not there, add=write)
     found = about(proposals, site_toml=str(folder / SITE_FILE), wrote=wrote)
     _print(json.dumps(found, indent=1)) if as_json else show(found)
 
@@ -82,6 +78,17 @@ def check(
     _print(json.dumps(for_machines(report), indent=1)) if as_json else show(report)
     if report.verdict == "problem":
         raise typer.Exit(1)
+
+
+def _written(
+    folder: Path, rules: "SiteFile", proposals: "list[Proposal]", *, first: bool, add: bool
+) -> bool:
+    """Write a first site.toml, or add rules to an old one if asked to; return whether any was."""
+    from client.mapping.site_text import append_rules, first_site_toml, write_first
+
+    if first:
+        write_first(folder, first_site_toml(rules.site, rules.source, proposals))
+    return first or (add and append_rules(folder, proposals) > 0)
 
 
 def _place(path: str, folder: Path) -> str:

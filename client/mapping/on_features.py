@@ -94,7 +94,7 @@ def _of_missing(feature: Feature, values: "pd.Series[float]", place: Mapped) -> 
     if not place.local and feature.may_be_missing:
         yield Finding("ok", feature.name, "this hospital has none, as site.toml says")
     elif missing == 1:
-        remedy = "map another column; the study cannot learn from it here"
+        remedy = 'map another column, or say that you have none: local = ""'
         yield Finding("warning", feature.name, "no patient has it", remedy)
     elif missing >= MANY_MISSING:
         yield Finding(
