@@ -14,7 +14,7 @@ from client.cells import Column
 from client.mapping.columns import Mapped, Wanted, mapped, named_columns, wanted_columns
 from client.mapping.concepts import likeness
 from client.mapping.entries import entries_of, names_in
-from client.mapping.reading import local_columns
+from client.mapping.reading import close, local_columns
 from client.mapping.suggesting import NO_POSITIVE, suggest
 from client.site_file import ColumnRule, SiteFile
 from client.sources.base import CHUNK_ROWS, LocalColumn, Source
@@ -96,10 +96,12 @@ def doubts(source: Source, places: Sequence[Mapped], site: SiteFile) -> dict[str
 
 def _sample(source: Source, names: Sequence[str]) -> pd.DataFrame:
     parts: list[pd.DataFrame] = []
-    for chunk in source.chunks(names) if names else ():
+    chunks = source.chunks(names) if names else iter(())
+    for chunk in chunks:
         parts.append(chunk)
         if sum(map(len, parts)) >= SAMPLE_ROWS:
             break
+    close(chunks)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(names))
 
 

@@ -6,7 +6,7 @@ name leaves this module but in the frame itself.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,8 +103,9 @@ def survey(source: Source, site: SiteFile, study: Study) -> Reading:
 def _chunks(source: Source, places: Sequence[Mapped], most: int) -> Iterator[pd.DataFrame]:
     """Yield the source's chunks until they hold more rows than the hospital allows."""
     rows = 0
+    chunks = source.chunks(local_columns(places))
     try:
-        for chunk in source.chunks(local_columns(places)):
+        for chunk in chunks:
             rows += len(chunk)
             if rows > most:
                 raise TableError(
@@ -122,6 +123,14 @@ def _chunks(source: Source, places: Sequence[Mapped], most: int) -> Iterator[pd.
             where=source.where,
             remedy="check the file's encoding, or the database's log; nothing was kept",
         ) from None
+    finally:
+        close(chunks)
+
+
+def close(chunks: Iterator[pd.DataFrame]) -> None:
+    """Let a source go now: an error on its way up would hold its file, or its threads, open."""
+    if isinstance(chunks, Generator):
+        chunks.close()
 
 
 def local_columns(places: Sequence[Mapped]) -> list[str]:

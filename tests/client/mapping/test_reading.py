@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.mapping.reading import Reading, read_patients
-from client.sources.base import LocalColumn
 from client.table import patients_by_site
 from common.errors import SettingsError, TableError
 from tests.client.mapping.hospital import WHERE, WRONG_ENCODING, Fake, site, study, ward
@@ -239,16 +238,17 @@ def test_a_unit_that_nobody_knows_is_refused_with_the_column() -> None:
 class Endless(Fake):
     """Fifty million rows, made as they are asked for."""
 
-    def chunks(self, columns: Sequence[str], *, rows: int = 50_000) -> Iterator[pd.DataFrame]:
-        for start in range(0, 50_000_000, rows):
-            self.given += 1
-            size = len(self.rows["age"])
-            index = np.arange(rows) % size
-            chunk = pd.DataFrame({c: pd.Series(self.rows[c]).to_numpy()[index] for c in columns})
-            yield chunk.assign(patient_id=[f"{start + i}" for i in range(rows)])
+    closed = False
 
-    def columns(self) -> list[LocalColumn]:
-        return super().columns()
+    def chunks(self, columns: Sequence[str], *, rows: int = 50_000) -> Iterator[pd.DataFrame]:
+        index = np.arange(rows) % len(self.rows["age"])
+        chunk = pd.DataFrame({c: pd.Series(self.rows[c]).to_numpy()[index] for c in columns})
+        try:
+            for start in range(0, 50_000_000, rows):
+                self.given += 1
+                yield chunk.assign(patient_id=[f"{start + i}" for i in range(rows)])
+        finally:
+            self.closed = True
 
 
 def test_fifty_million_rows_are_refused_early_and_in_bounded_memory() -> None:
@@ -259,6 +259,7 @@ def test_fifty_million_rows_are_refused_early_and_in_bounded_memory() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert source.given == 5
+    assert source.closed  # at once: its file and its threads are not left to the end of the process
     assert peak < 100e6
 
 
