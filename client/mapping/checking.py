@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from client.mapping.findings import Finding, Report
 from client.mapping.on_features import feature_facts, feature_findings
 from client.mapping.on_tasks import roster_findings, task_facts
-from client.mapping.proposing import doubts
+from client.mapping.proposing import FirstRows, doubts
 from client.mapping.reading import Reading, survey
 from client.mapping.validating import EMPTY, USUAL, Counts, broken
 from client.site_file import SiteFile
@@ -24,10 +24,11 @@ def check_source(source: Source, site: SiteFile, study: Study) -> Report:
         TableError: the source cannot be read at all, lacks a column, or holds too much or nothing.
         SettingsError: a unit is not known or measures something else.
     """
-    reading = survey(source, site, study)
+    first = FirstRows()
+    reading = survey(source, site, study, look=first)
     checked = broken(reading.frame, study)
     tasks, of_tasks = task_facts(reading, site, study)
-    of_features = feature_findings(reading, checked, doubts(source, reading.places, site))
+    of_features = feature_findings(reading, checked, doubts(first.frame(), reading.places, site))
     findings = (
         *_of_reading(reading),
         *roster_findings(reading, site, study),

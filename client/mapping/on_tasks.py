@@ -120,7 +120,7 @@ def _of_numbers(task: TaskRule, labels: Labels, site: SiteFile, study: Study) ->
     least, limit = study.group_size, site.limits.min_patients
     said = f"{count(n, 'patient')} with a label"
     if n < least:
-        remedy = "an episode takes more than there are; leave the task to other sites"
+        remedy = "wait for more, or leave the task to other sites"
         yield Finding("problem", task.name, f"{said}; an episode takes {least}", remedy)
     elif n < limit:
         remedy = "wait for more, or lower min_patients in [limits]"

@@ -14,7 +14,7 @@ from client.cells import Column
 from client.mapping.columns import Mapped, Wanted, mapped, named_columns, wanted_columns
 from client.mapping.concepts import likeness
 from client.mapping.entries import entries_of, names_in
-from client.mapping.reading import close, local_columns
+from client.mapping.reading import close
 from client.mapping.suggesting import NO_POSITIVE, suggest
 from client.site_file import ColumnRule, SiteFile
 from client.sources.base import CHUNK_ROWS, LocalColumn, Source
@@ -81,10 +81,33 @@ def propose(source: Source, site: SiteFile, study: Study) -> list[Proposal]:
     ]
 
 
-def doubts(source: Source, places: Sequence[Mapped], site: SiteFile) -> dict[str, list[str]]:
-    """Return what the first rows suggest and site.toml does not say, by column of the study."""
+class FirstRows:
+    """The first rows of a source, kept as its chunks come."""
+
+    def __init__(self, columns: Sequence[str] = ()) -> None:
+        self._columns = list(columns)
+        self._parts: list[pd.DataFrame] = []
+
+    def __call__(self, chunk: pd.DataFrame) -> None:
+        """Keep a chunk, unless there are enough."""
+        if not self.enough:
+            self._parts.append(chunk)
+
+    @property
+    def enough(self) -> bool:
+        """Return whether no more rows are needed."""
+        return sum(map(len, self._parts)) >= SAMPLE_ROWS
+
+    def frame(self) -> pd.DataFrame:
+        """Return the rows that were kept."""
+        if not self._parts:
+            return pd.DataFrame(columns=self._columns)
+        return pd.concat(self._parts, ignore_index=True)
+
+
+def doubts(sample: pd.DataFrame, places: Sequence[Mapped], site: SiteFile) -> dict[str, list[str]]:
+    """Return what rows suggest and site.toml does not say, by column of the study."""
     rules = {rule.study: rule for rule in site.columns}
-    sample = _sample(source, local_columns(places))
     found = {}
     for place in (place for place in places if place.local):
         name = place.wanted.name
@@ -95,14 +118,14 @@ def doubts(source: Source, places: Sequence[Mapped], site: SiteFile) -> dict[str
 
 
 def _sample(source: Source, names: Sequence[str]) -> pd.DataFrame:
-    parts: list[pd.DataFrame] = []
+    first = FirstRows(names)
     chunks = source.chunks(names) if names else iter(())
     for chunk in chunks:
-        parts.append(chunk)
-        if sum(map(len, parts)) >= SAMPLE_ROWS:
+        first(chunk)
+        if first.enough:
             break
     close(chunks)
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(names))
+    return first.frame()
 
 
 def _alike(wanted: Wanted, local: str) -> tuple[float, str]:

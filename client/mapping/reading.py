@@ -6,7 +6,7 @@ name leaves this module but in the frame itself.
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,10 +73,17 @@ def read_patients(source: Source, site: SiteFile, study: Study) -> Reading:
     return reading
 
 
-def survey(source: Source, site: SiteFile, study: Study) -> Reading:
+def survey(
+    source: Source,
+    site: SiteFile,
+    study: Study,
+    *,
+    look: Callable[[pd.DataFrame], None] | None = None,
+) -> Reading:
     """Return the same, where what the rules refuse is listed instead of raised.
 
-    The frame then lacks refused rows of one patient, and refused entries are missing.
+    The frame then lacks refused rows of one patient, and refused entries are missing. look is
+    called with each chunk as the hospital has it.
     """
     places = tuple(resolve(source, site, study))
     counts: dict[str, Counter[int]] = {place.wanted.name: Counter() for place in places}
@@ -84,6 +91,8 @@ def survey(source: Source, site: SiteFile, study: Study) -> Reading:
     chunks: list[_Chunk] = []
     rows = 0
     for frame in _chunks(source, places, site.rows.max_rows):
+        if look:
+            look(frame)
         chunks.append(_mapped(frame, places, counts, firsts, start=rows))
         rows += len(frame)
     if not rows:

@@ -156,3 +156,8 @@ def test_a_rule_whose_column_is_gone_is_said() -> None:
 def test_a_table_without_header_is_refused() -> None:
     with pytest.raises(TableError, match="looks like a patient's"):
         proposals({"63": ["1"], "1": ["0"], "145": ["130"]})
+
+
+def test_a_source_without_rows_still_has_names() -> None:
+    found = proposals({name: [] for name in ward()})
+    assert {one.rule.local for one in found.values() if one.rule} == set(ward())
