@@ -47,8 +47,7 @@ def map_columns(
     given |= {"url": url, "table": table}
     there = (folder / SITE_FILE).exists()
     rules = read_site_file(folder) if there else _first(site, source_kind, given)
-    asked = read_study(study)
-    proposals = propose(_open(rules, folder), rules, asked)
+    proposals = propose(_open(rules, folder), rules, read_study(study))
     wrote = _written(folder, rules, proposals, first=not there, add=write)
     found = about(proposals, site_toml=str(folder / SITE_FILE), wrote=wrote)
     _print(json.dumps(found, indent=1)) if as_json else show(found)
