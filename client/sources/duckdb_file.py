@@ -1,5 +1,6 @@
 """A table or a SELECT of a DuckDB file, opened read-only and cut off from other files."""
 
+import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,16 @@ from client.sources.sql import table_or_query
 from common.errors import TableError
 
 ERRORS = (duckdb.Error, OSError, ValueError, LookupError)
+_TORN = re.compile(r"Invalid Input Error: CSV Error on Line: (\d+)")
+_ENTRY = "an entry is not of the type that it should be"
+_WHY = (
+    (duckdb.CatalogException, "there is no such table"),
+    (duckdb.BinderException, "there is no such column"),
+    (duckdb.ParserException, "this is no SQL"),
+    (duckdb.PermissionException, "only reading this one file is allowed"),
+    (duckdb.IOException, "it is damaged, no longer there, or locked by another program"),
+    (duckdb.OutOfMemoryException, "memory and disk do not suffice"),
+)
 
 
 class DuckdbRows:
@@ -82,27 +93,17 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def duckdb_failure(error: Exception, where: str) -> TableError:
+def duckdb_failure(error: Exception, where: str, *, what: str = "the database") -> TableError:
     """Return what went wrong in fixed words: DuckDB's message may quote an entry."""
-    why = "an entry is not of the type that it should be"
-    if isinstance(error, duckdb.CatalogException):
-        why = "there is no such table"
-    elif isinstance(error, duckdb.BinderException):
-        why = "there is no such column"
-    elif isinstance(error, duckdb.ParserException):
-        why = "this is no SQL"
-    elif isinstance(error, duckdb.PermissionException):
-        why = "only reading this one file is allowed"
-    elif isinstance(error, duckdb.IOException):
-        why = "it is damaged, no longer there, or locked by another program"
-        if "lock" in str(error):
-            why = "another program has it open for writing"
-    elif isinstance(error, duckdb.OutOfMemoryException):
-        why = "memory and disk do not suffice"
-    elif isinstance(error, OSError):
-        why = str(error.strerror or "it cannot be opened")
+    why = next((words for kind, words in _WHY if isinstance(error, kind)), _ENTRY)
+    if isinstance(error, duckdb.IOException) and "lock" in str(error):
+        why = "another program has it open for writing"
+    if isinstance(error, OSError):
+        why = error.strerror or "it cannot be opened"
+    if torn := _TORN.match(str(error)):
+        why = f"line {torn[1]} is torn, or not UTF-8"
     return TableError(
-        f"the database cannot be read: {why}",
+        f"{what} cannot be read: {why}",
         where=where,
         remedy="check path, table and columns in site.toml, and who else has the file open",
     )

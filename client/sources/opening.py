@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from client.source_settings import FileSource, SourceSettings, SqlSource
+from client.source_settings import FhirSource, FileSource, OmopSource, SourceSettings, SqlSource
 from client.sources.base import Source
 from client.sources.csv_file import CsvFile
 from client.sources.parquet_file import ParquetFile
@@ -25,10 +25,12 @@ def open_source(settings: SourceSettings, folder: Path, *, timezone: str = "UTC"
     """
     if isinstance(settings, FileSource):
         return _file(settings, folder)
-    if not isinstance(settings, SqlSource):
-        raise NotImplementedError
     try:
-        return _sql(settings, folder)
+        if isinstance(settings, SqlSource):
+            return _sql(settings, folder)
+        if isinstance(settings, OmopSource):
+            return _omop(settings, folder)
+        return _fhir(settings, folder, timezone)
     except ModuleNotFoundError:
         raise SettingsError(
             f"a source of kind {settings.kind} needs libraries that are not installed",
@@ -58,3 +60,15 @@ def _sql(settings: SqlSource, folder: Path) -> Source:
     if database.url.get_backend_name() == "duckdb":
         return DuckdbRows(settings, database, folder)
     return SqlRows(settings, database)
+
+
+def _omop(settings: OmopSource, folder: Path) -> Source:
+    from client.sources.omop import omop_rows
+
+    return omop_rows(settings, folder)
+
+
+def _fhir(settings: FhirSource, folder: Path, timezone: str) -> Source:
+    from client.sources.fhir import fhir_rows
+
+    return fhir_rows(settings, folder, timezone=timezone)
