@@ -132,8 +132,8 @@ def _event_tables(persons: Sequence[Person]) -> dict[str, list[list[Any]]]:
         tables[name] = [["person_id", f"{name}_id", concept, *dates, *more.split()]]
     for p in persons:
         for e in p.events:
-            name = {"lab": "measurement", "visit": "visit_occurrence"}.get(e.concept)
-            rows = tables[name or "condition_occurrence"]
+            table = {"lab": "measurement", "visit": "visit_occurrence"}.get(e.concept)
+            rows = tables[table or "condition_occurrence"]
             row = [p.name, len(rows), OMOP[e.concept], e.day, e.at]
             if e.concept == "lab":
                 row += [e.value, 8876 if e.unit == "mm[Hg]" else "", e.unit]

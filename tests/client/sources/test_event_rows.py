@@ -135,7 +135,8 @@ def test_settings_that_cannot_be_are_refused(changes: Any, words: str, tmp_path:
 
 
 def test_omop_needs_one_place_and_fhir_a_time_zone(tmp_path: Path) -> None:
-    for place in ({}, {"path": ".", "url": "sqlite:///x"}):
+    places: list[Any] = [{}, {"path": ".", "url": "sqlite:///x"}]
+    for place in places:
         with pytest.raises(SettingsError, match="either path or url"):
             open_source(samples.omop(**place), tmp_path)
     with pytest.raises(SettingsError, match="time zone"):
