@@ -10,6 +10,7 @@ from client.sources.stage import Stage
 from common.errors import TableError
 
 _LOG = logging.getLogger("wardround.sources")
+Tell = Callable[[Exception, str], TableError]
 DEATH = "4306655"  # the concept "Death": so that dying can be a label or an index
 
 
@@ -33,14 +34,7 @@ DOMAINS = (
 )
 
 
-def fill(
-    stage: Stage,
-    tables: OmopTables,
-    *,
-    where: str,
-    errors: Errors,
-    tell: Callable[[Exception, str], TableError],
-) -> None:
+def fill(stage: Stage, tables: OmopTables, *, where: str, errors: Errors, tell: Tell) -> None:
     """Bring persons, periods, deaths and the events of the concepts asked for to the stage.
 
     Raises:
@@ -53,11 +47,7 @@ def fill(
 
     for table, load in (("person", _person), ("observation_period", _periods)):
         if not step(table, load):
-            raise TableError(
-                f"there is no table {table}",
-                where=where,
-                remedy="name the CDM's folder, zip or cdm_schema, and export this table",
-            )
+            raise _lacking(f"table {table}", where, "and export this table")
     step("concept_ancestor", _descendants)
     step("concept", _unit_codes)
     step("death", _deaths)
@@ -65,11 +55,13 @@ def fill(
     ids = [int(concept) for (concept,) in wanted]
     found = [step(each.table, _events, each, ids) for each in DOMAINS]
     if not any(found):
-        raise TableError(
-            "there is no table of events",
-            where=where,
-            remedy=f"export at least one of {', '.join(each.table for each in DOMAINS)}",
-        )
+        names = ", ".join(each.table for each in DOMAINS)
+        raise _lacking("table of events", where, f"and export at least one of {names}")
+
+
+def _lacking(what: str, where: str, more: str) -> TableError:
+    remedy = f"name the CDM's folder, zip or cdm_schema, {more}"
+    return TableError(f"there is no {what}", where=where, remedy=remedy)
 
 
 def _person(stage: Stage, tables: OmopTables) -> bool:

@@ -30,16 +30,17 @@ def confine(
 ) -> duckdb.DuckDBPyConnection:
     """Return a connection of bounded memory. files: whether it may open others; a query may not.
 
-    What spills to disk is encrypted with a key that only this process knows. No extension is
-    fetched, and no variable of this program can be read as a table.
+    What does not fit spills to a file in `spill`, in the clear: DuckDB 2.0 encrypts such files only
+    with an extension that it would have to fetch. No extension is fetched, and no variable of this
+    program can be read as a table.
     """
     settings = {
         "memory_limit": MEMORY,
-        "temp_file_encryption": True,
         "temp_directory": str(spill),
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "python_enable_replacements": False,
+        "enable_progress_bar": False,
     }
     for name, value in settings.items():
         connection.execute(f"SET {name} = ?", [value])

@@ -66,7 +66,7 @@ class Stage:
 
 @contextmanager
 def staged(plan: Plan, node: Path) -> Iterator[Stage]:
-    """Open an empty stage of bounded memory; what spills lies in the node's state, encrypted."""
+    """Open an empty stage of bounded memory; what spills lies in the node's state."""
     with scratch(node) as folder, duckdb.connect(":memory:") as connection:
         confine(connection, folder, files=True)
         yield Stage(connection, plan, folder)

@@ -19,6 +19,9 @@ from client.sources.frames import frames
 from client.sources.plan import AGE, PERSON, SEX
 from client.sources.stage import Stage
 
+_PART = 1_000_000
+"""Events whose features are made at a time: what an ordered mean holds cannot spill to disk."""
+
 _TABLES = """
 CREATE TABLE cohort (person VARCHAR, day DATE);
 CREATE TABLE followed (person VARCHAR);
@@ -83,12 +86,13 @@ SELECT slot, person, CASE how
     WHEN 'mean' THEN avg(value ORDER BY moment, value)
     WHEN 'min' THEN min(value)
     WHEN 'max' THEN max(value)
-    WHEN 'count' THEN count(DISTINCT id)
+    WHEN 'count' THEN count(*)
     ELSE 1 END
 FROM hit JOIN slot USING (slot)
 WHERE kind = 'feature' AND opens >= -$lookback AND known <= 0
     AND (slot.unit = '' OR slot.unit = hit.unit OR slot.unit = hit.source_unit)
     AND (how IN ('count', 'any') OR isfinite(value))
+    AND hash(person) % $parts = $part
 GROUP BY slot, person, how
 """
 
@@ -150,7 +154,10 @@ def _answer(stage: Stage) -> None:
         stage.run(_FIRST_EVENT)
     stage.run(_HITS, lookback=lookback, outcome=outcome)
     stage.run(_FOLLOWED, outcome=outcome)
-    stage.run(_FEATURES, lookback=lookback)
+    (hits,) = stage.connection.execute("SELECT count(*) FROM hit").fetchall()[0]
+    parts = 1 + hits // _PART
+    for part in range(parts):
+        stage.run(_FEATURES, lookback=lookback, parts=parts, part=part)
     stage.run(_LABELS, lookback=lookback, outcome=outcome, washout=cohort.washout)
 
 

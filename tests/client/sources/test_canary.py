@@ -65,7 +65,7 @@ def omop(kind: str, table: str, column: int, entry: str = CANARY) -> Plant:
         cells = lines[1].split(",")
         cells[column] = entry
         path.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
-        place = {"path": "cdm"}
+        place: dict[str, Any] = {"path": "cdm"}
         if kind == "sqlite":
             samples.write_sqlite(folder / "cdm.db", tables)
             place = {"url": "sqlite:///cdm.db"}

@@ -1,9 +1,11 @@
 """Against a real server: make test-postgres."""
 
+import csv
 import logging
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -16,6 +18,7 @@ from client.sources.database import database_of
 from client.sources.opening import open_source
 from client.sources.read_only import read_only
 from common.errors import TableError
+from tests.client.sources import samples
 from tests.client.sources.postgres_server import PASSWORD, Server, postgres
 
 pytestmark = pytest.mark.postgres
@@ -156,3 +159,34 @@ def test_a_server_that_dies_while_it_is_read_is_told() -> None:
             list(reading)
         assert caught.value.__context__ is None
         assert "cannot be reached" in refusal(source(dying, table="patients"), "id")
+
+
+def test_omop_of_a_database_gives_the_rows_of_plain_loops(server: Server, tmp_path: Path) -> None:
+    persons = samples.patients()
+    folder = samples.write_omop(tmp_path / "cdm", persons)
+    folder.chmod(0o755)
+    server.run("CREATE SCHEMA cdm; GRANT USAGE ON SCHEMA cdm TO reader")
+    for path in folder.glob("*.csv"):
+        with path.open(newline="") as lines:
+            head, *rows = list(csv.reader(lines))
+        server.run(f"CREATE TABLE cdm.{path.stem} ({', '.join(map(typed, head))})")
+        entries = [[f"'{entry}'" if entry else "NULL" for entry in row] for row in rows]
+        values = ", ".join(f"({', '.join(row)})" for row in entries)
+        server.run(f"INSERT INTO cdm.{path.stem} VALUES {values}")
+    server.run("GRANT SELECT ON ALL TABLES IN SCHEMA cdm TO reader")
+    place: Any = {"url": server.url(), "cdm_schema": "cdm", "password_env": "WARD_PASSWORD"}
+    found = open_source(samples.omop(**place), tmp_path)
+    frame = pd.concat(found.chunks([each.name for each in found.columns()]), ignore_index=True)
+    wanted = samples.expected(persons)
+    assert dict(found.columns())["last"] == "mm[Hg]"
+    for name in wanted.columns:
+        got = [None if pd.isna(each) else each for each in frame[name]]
+        assert got == pytest.approx([None if pd.isna(e) else e for e in wanted[name]]), name
+
+
+def typed(column: str) -> str:
+    """A column as the CDM's own scripts declare it."""
+    kinds = {"_date": "date", "datetime": "timestamp", "_number": "numeric", "_value": "text"}
+    kind = next((kinds[end] for end in kinds if column.endswith(end)), "integer")
+    text = column in ("concept_name", "vocabulary_id", "concept_code")
+    return f"{column} {'text' if text else kind}"

@@ -187,6 +187,29 @@ def test_the_most_frequent_unit_is_found() -> None:
         assert set(frequent_units(stage).values()) == {"kg"}
 
 
+def test_what_does_not_fit_in_memory_spills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("client.sources.scratch.MEMORY", "60MB")
+    monkeypatch.setattr("client.sources.windows._PART", 50_000)
+    plan = make_plan(source(COHORT), str)
+    with staged(plan, tmp_path) as stage:
+        stage.run("INSERT INTO person SELECT i, DATE '1980-01-01', 'F' FROM range(50000) t(i)")
+        stage.run(
+            """
+            INSERT INTO event
+            SELECT i // 20, i, CASE i % 20 WHEN 0 THEN 'x|index' ELSE 'x|lab' END, day, day, day,
+                day, i % 7, '', ''
+            FROM (SELECT i, DATE '2020-01-01' - CAST(i % 20 AS INTEGER) AS day
+                FROM range(1000000) t(i))"""
+        )
+        rows = list(person_rows(stage, ["person_id", "mean"], 50_000))
+        assert list(stage.folder.iterdir())  # it did spill
+    assert sum(map(len, rows)) == 50_000
+    assert not stage.folder.exists()
+    assert capfd.readouterr() == ("", "")  # no progress bar among the results
+
+
 EVENTS = st.builds(
     at,
     st.integers(-14, 10),
