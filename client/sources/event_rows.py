@@ -7,11 +7,9 @@ import pandas as pd
 
 from client.sources.base import CHUNK_ROWS, LocalColumn
 from client.sources.guard import Errors, Tell, check_columns, quiet_steps, quietly
-from client.sources.plan import BUILT_IN, Plan
+from client.sources.plan import BUILT_IN, COUNTS, Plan
 from client.sources.stage import Stage, staged
 from client.sources.windows import frequent_units, person_rows
-
-_OF_VALUES = ("last", "first", "mean", "min", "max")
 
 
 class EventRows:
@@ -60,7 +58,7 @@ class EventRows:
         return quiet_steps(self._chunks(columns, rows), self._errors, self._tell)
 
     def _units(self) -> dict[int, str]:
-        slots = [s for s in self._plan.of_kind("feature") if s.how in _OF_VALUES]
+        slots = [s for s in self._plan.of_kind("feature") if s.how not in COUNTS]
         units = {slot.number: slot.unit for slot in slots}
         with staged(self._plan, self._node) as stage:
             self._fill(stage)  # also where all units are known: what cannot be read is told

@@ -11,6 +11,7 @@ from client.sources.base import LocalColumn
 from common.errors import SettingsError
 
 PERSON, SEX, AGE = "person_id", "sex", "age"
+COUNTS = ("count", "any")  # of events; all other features are of values
 BUILT_IN = (LocalColumn(PERSON), LocalColumn(SEX), LocalColumn(AGE, "years"))
 
 

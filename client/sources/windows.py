@@ -16,11 +16,11 @@ from collections.abc import Generator, Sequence
 import pandas as pd
 
 from client.sources.frames import frames
-from client.sources.plan import AGE, PERSON, SEX
+from client.sources.plan import AGE, COUNTS, PERSON, SEX, Slot
 from client.sources.stage import Stage
 
 _PART = 1_000_000
-"""Events whose features are made at a time: what an ordered mean holds cannot spill to disk."""
+"""Events whose mean is made at a time: what an ordered mean holds cannot spill to disk."""
 
 _TABLES = """
 CREATE TABLE cohort (person VARCHAR, day DATE);
@@ -78,22 +78,23 @@ WHERE death.day - cohort.day >= 1 AND death.last - cohort.day <= $outcome
 
 # Of events at the same moment, the greatest value is the last and the least the first. The mean
 # adds in a fixed order: threads would change its last bit from reading to reading.
-_FEATURES = """
+_VALUES = {
+    "last": "max_by(value, {'moment': moment, 'value': value})",
+    "first": "min_by(value, {'moment': moment, 'value': value})",
+    "mean": "avg(value ORDER BY moment, value)",
+    "min": "min(value)",
+    "max": "max(value)",
+    "count": "count(*)",
+    "any": "1",
+}
+
+_FEATURE = """
 INSERT INTO answer
-SELECT slot, person, CASE how
-    WHEN 'last' THEN max_by(value, {'moment': moment, 'value': value})
-    WHEN 'first' THEN min_by(value, {'moment': moment, 'value': value})
-    WHEN 'mean' THEN avg(value ORDER BY moment, value)
-    WHEN 'min' THEN min(value)
-    WHEN 'max' THEN max(value)
-    WHEN 'count' THEN count(*)
-    ELSE 1 END
-FROM hit JOIN slot USING (slot)
-WHERE kind = 'feature' AND opens >= -$lookback AND known <= 0
-    AND (slot.unit = '' OR slot.unit = hit.unit OR slot.unit = hit.source_unit)
-    AND (how IN ('count', 'any') OR isfinite(value))
-    AND hash(person) % $parts = $part
-GROUP BY slot, person, how
+SELECT slot, person, {value} FROM hit
+WHERE slot = $slot AND opens >= -$lookback AND known <= 0
+    AND ($unit = '' OR unit = $unit OR source_unit = $unit)
+    AND ($counts OR isfinite(value)) AND hash(person) % $parts = $part
+GROUP BY slot, person
 """
 
 _LABELS = """
@@ -154,11 +155,20 @@ def _answer(stage: Stage) -> None:
         stage.run(_FIRST_EVENT)
     stage.run(_HITS, lookback=lookback, outcome=outcome)
     stage.run(_FOLLOWED, outcome=outcome)
-    (hits,) = stage.connection.execute("SELECT count(*) FROM hit").fetchall()[0]
-    parts = 1 + hits // _PART
-    for part in range(parts):
-        stage.run(_FEATURES, lookback=lookback, parts=parts, part=part)
+    for slot in stage.plan.of_kind("feature"):
+        _feature(stage, slot)
     stage.run(_LABELS, lookback=lookback, outcome=outcome, washout=cohort.washout)
+
+
+def _feature(stage: Stage, slot: Slot) -> None:
+    asked = {"slot": slot.number, "unit": slot.unit, "lookback": stage.plan.cohort.lookback}
+    parts = 1
+    if slot.how == "mean":
+        found = stage.connection.execute("SELECT count(*) FROM hit WHERE slot = ?", [slot.number])
+        parts += found.fetchall()[0][0] // _PART
+    statement = _FEATURE.format(value=_VALUES[slot.how])
+    for part in range(parts):
+        stage.run(statement, **asked, counts=slot.how in COUNTS, parts=parts, part=part)
 
 
 def _columns(stage: Stage) -> dict[str, str]:
@@ -169,7 +179,7 @@ def _columns(stage: Stage) -> dict[str, str]:
         if slot.kind == "label":
             columns[slot.name] = f"CAST(s{slot.number} AS TINYINT)"
         elif slot.kind == "feature":
-            none = "0" if slot.how in ("count", "any") else "NULL"
+            none = "0" if slot.how in COUNTS else "NULL"
             columns[slot.name] = f"coalesce(s{slot.number}, {none})"
     return columns
 
