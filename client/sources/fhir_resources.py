@@ -2,7 +2,7 @@
 
 A resource whose parts have other types than R4 gives them is refused: R5, for example, has a list
 where R4 has one `class` of an Encounter. fhir.resources would check all of a resource, 40 times
-slower (docs/decisions/0014-sources.md).
+slower (docs/decisions/0016-sources.md).
 
 Reference: HL7 FHIR R4, https://hl7.org/fhir/R4/resourcelist.html.
 """
