@@ -37,7 +37,6 @@ OWNERS = {
     "pandera": {"client/mapping/"},
     "sqlalchemy": {"client/sources/"},
     "duckdb": {"client/sources/"},
-    "fhir": {"client/sources/fhir.py"},
     "httpx": {"client/doctor/network.py"},
     "structlog": {"client/logs.py"},
     "prometheus_client": {"client/executor/"},
