@@ -25,20 +25,14 @@ def budget(
     reserve: Annotated[
         bool, typer.Option("--reserve", help="Reserve the study for the cohort.")
     ] = False,
-    metrics: Annotated[int, typer.Option(min=0, help="Releases of metrics in the plan.")] = 0,
-    metric_noise: Annotated[
-        float, typer.Option(help="Standard deviation of their noise, in patients.")
-    ] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Show what your patients have given and may still give, and what a study would cost them."""
     from client import budget as books
-    from common.privacy.accounting import MetricReleases
     from common.study import read_study
 
     _fits_together(study, site, cohort, cap, reserve=reserve)
-    planned = MetricReleases(std=metric_noise, releases=metrics) if metrics else None
-    cost = books.cost_of(read_study(study), site, metrics=planned) if study else None
+    cost = books.cost_of(read_study(study), site) if study else None
     if cap is None:
         ledger = books.open_ledger(state, time.time)
     else:

@@ -15,7 +15,7 @@ from client.site_keys import IDENTITY_FILE as IDENTITY
 from common.errors import PrivacyError, SettingsError
 from common.privacy.masking.state import State
 from common.study import Study, study_toml
-from tests.private_study import private
+from tests.private_study import VOTERS, private
 
 Capture = pytest.CaptureFixture[str]
 
@@ -68,10 +68,11 @@ def test_a_budget_is_opened_asked_and_reserved(
     assert "Chain ok: 2 lines" in said
 
 
-def test_json_says_it_all_with_a_schema(tmp_path: Path, study: Path, capsys: Capture) -> None:
+def test_json_says_it_all_with_a_schema(tmp_path: Path, capsys: Capture) -> None:
     state = tmp_path / "state"
+    study = written(tmp_path, private(sites=VOTERS, evaluation={"metric_releases": 5}))
     asked(capsys, state, cap=10.0, cohort="2025")
-    about = asked(capsys, state, study=study, site="Ash", metrics=5, reserve=True)
+    about = asked(capsys, state, study=study, site="Ash", reserve=True)
     assert about["schema"] == 1
     assert about["chain"]["ok"]
     assert about["reserved"] == 2

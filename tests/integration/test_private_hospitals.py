@@ -77,7 +77,7 @@ def hospital(folder: Path, name: str, study: Study, seed: int) -> dict[str, Any]
     (folder / "study.toml").write_text(study_toml(study))
     ledger = open_cohort(folder / "state", lambda: 1e9, cohort="all", cap=20.0)
     ledger.open_cohort("2026", cap=20.0, delta=1e-2)
-    reserve_study(ledger, cost_of(study, name, metrics=None), cohort="2026")
+    reserve_study(ledger, cost_of(study, name), cohort="2026")
     return {
         "study": str(folder / "study.toml"),
         "data": str(folder / "patients.csv"),
