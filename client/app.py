@@ -12,7 +12,7 @@ import torch
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from client import masked_app
+from client import masked_app, votes_app
 from client.membership import require_profile
 from client.release import release
 from client.site import open_site
@@ -28,6 +28,7 @@ from common.messages import (
     update_content,
 )
 from common.messages.masked import ADVERTISE, CONFIRM, DEAL, INPUT, REVEAL
+from common.messages.votes import VOTES
 
 log = logging.getLogger("wardround.client")
 Handler = Callable[[Message, Context], Message]
@@ -84,5 +85,6 @@ for route, handler in (
     (app.train(INPUT), masked_app.masked_input),
     (app.query(CONFIRM), masked_app.confirm),
     (app.query(REVEAL), masked_app.reveal),
+    (app.query(VOTES), votes_app.votes),
 ):
     route(answers_with_code(handler))

@@ -88,7 +88,7 @@ class StudySite(Part):
     weight: float = Field(default=1.0, gt=0)
     patients: int = Field(default=0, ge=0, le=100_000_000)
     tasks: tuple[Name, ...] = ()
-    classes: dict[Name, tuple[Size, Size]] = {}
+    classes: dict[Name, tuple[Size, Size]] = Field(default_factory=dict)
 
 
 class Columns(Part):

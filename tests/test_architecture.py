@@ -20,6 +20,7 @@ OWNERS = {
         "common/messages/",
         "client/app.py",
         "client/masked_app.py",
+        "client/votes_app.py",
         "server/app.py",
         "server/exchange.py",
         "server/masked_setup.py",

@@ -1,0 +1,208 @@
+"""A hospital's votes: planned, debited, drawn, stored, sent; once for one price."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from flwr.app import Context, Message, RecordDict
+from flwr.supercore.task_identity import TaskIdentity
+
+import client.books
+import client.votes
+from client.app import app
+from client.ledger import Ledger
+from client.site import Opened, open_site
+from client.site_keys import IDENTITY_FILE, site_key
+from client.votes import release_votes
+from common.errors import InvalidMessage, PrivacyError
+from common.messages.votes import VOTES_TYPE, VotesRequest, read_votes, votes_request_content
+from common.parameters import flatten
+from common.privacy.cost import study_cost
+from common.privacy.histograms import CELLS
+from common.study import make_study, read_study, study_toml
+from tests.conftest import ward_settings
+
+Node = dict[str, str | int | float | bool]
+PRIVACY = {"clip_norm": 0.5, "noise_multiplier": 5.0, "coin": 1.0, "delta": 1e-3}
+ROBUST = PRIVACY | {"profile": "robust", "aggregation": "median"}
+RELEASES = 3
+
+
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "patient_id": [f"Ash-{i}" for i in range(100)],
+            "age": rng.uniform(20, 80, 100),
+            "marker": rng.standard_normal(100),
+            "sex": rng.choice(["F", "M"], 100),
+            "gout": rng.integers(0, 2, 100),
+            "anaemia": rng.integers(0, 2, 100),
+        }
+    )
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Node]:
+    """Ward Ash with 100 patients in 90 slots; its ledger has reserved the study's plan."""
+
+    def node(**privacy: Any) -> Node:
+        classes = {"gout": [45, 45], "anaemia": [45, 45]}
+        sites = [{"name": n, "patients": 90, "classes": classes} for n in ("Ash", "Birch", "Fir")]
+        settings = ward_settings() | {
+            "sites": [*sites, {"name": "Elm", "patients": 90, "classes": {"gout": [45, 45]}}],
+            "server": {"rounds": 3},
+            "privacy": privacy,
+            "evaluation": {"metric_releases": RELEASES},
+        }
+        study, state = tmp_path / "study.toml", tmp_path / "state"
+        study.write_text(study_toml(make_study(settings, where="test")))
+        table().to_csv(tmp_path / "ash.csv", index=False)
+        if privacy.get("noise_multiplier"):
+            ledger = Ledger.create(state, site_key(state, IDENTITY_FILE), lambda: 1e9)
+            ledger.open_cohort("all", cap=20.0, delta=1e-2)
+            ledger.reserve(study_cost(read_study(study), "Ash", group_wise=True), cohort="all")
+        paths = {"study": str(study), "data": str(tmp_path / "ash.csv"), "state": str(state)}
+        return {"site": "Ash", **paths}
+
+    return node
+
+
+@pytest.fixture
+def node(make: Callable[..., Node]) -> Node:
+    return make(**ROBUST)
+
+
+def asked(opened: Opened, release: int, task: str, shift: float = 0.0) -> VotesRequest:
+    theta = flatten(opened.learner.initial) + shift
+    return VotesRequest(opened.study.id, release, task, theta)
+
+
+def debits(node: Node) -> int:
+    path = Path(str(node["state"])) / "ledger.jsonl"
+    return sum(json.loads(line)["kind"] == "metric" for line in path.read_text().splitlines())
+
+
+def test_votes_are_paid_once_and_sent_again_for_nothing_also_after_a_restart(node: Node) -> None:
+    opened = open_site(node, {})
+    first = release_votes(opened, asked(opened, 1, "gout"))
+    second = release_votes(opened, asked(opened, 2, "anaemia"))
+    for here in (opened, open_site(node | {"restarted": True}, {})):
+        assert np.array_equal(release_votes(here, asked(here, 1, "gout")), first)
+        assert np.array_equal(release_votes(here, asked(here, 2, "anaemia")), second)
+    assert first.dtype == np.int64
+    assert (first.shape, debits(node)) == ((CELLS,), 2)
+    # Of 90 patients in slots each has one vote; the sum of 20 noises of 10 has 45.
+    assert abs(first.sum() - 90) < 4.5 * 45
+    assert not np.array_equal(first, second)
+
+
+def test_another_theta_for_a_release_is_refused_by_whatever_run(node: Node) -> None:
+    opened = open_site(node, {})
+    release_votes(opened, asked(opened, 1, "gout"))
+    for fresh in (0, 1):
+        with pytest.raises(PrivacyError, match="another theta"):
+            release_votes(opened, asked(opened, 1, "gout", shift=1.0), fresh=fresh)
+    assert debits(node) == 1
+
+
+@pytest.mark.parametrize(("release", "task"), [(1, "anaemia"), (2, "gout"), (3, "gout"), (0, "x")])
+def test_what_the_study_does_not_plan_is_refused_before_any_debit(
+    release: int, task: str, node: Node
+) -> None:
+    opened = open_site(node, {})
+    release_votes(opened, asked(opened, 1, "gout"))
+    with pytest.raises(InvalidMessage) as refusal:
+        release_votes(opened, asked(opened, release, task))
+    assert refusal.value.code == "wrong-ballot"
+    assert debits(node) == 1
+
+
+def test_a_site_votes_only_on_tasks_whose_classes_it_has_declared(node: Node) -> None:
+    opened = open_site(node, {})
+    elsewhere = opened._replace(site=opened.site.__class__("Elm", b"", opened.site.tasks, 90))
+    with pytest.raises(InvalidMessage):
+        release_votes(elsewhere, asked(opened, 2, "anaemia"))
+
+
+def test_nothing_leaves_beyond_the_reserved_releases(node: Node) -> None:
+    opened = open_site(node, {})
+    for fresh in range(RELEASES):
+        release_votes(opened, asked(opened, 1, "gout"), fresh=fresh)
+    with pytest.raises(PrivacyError, match="all 3 metric releases"):
+        release_votes(opened, asked(opened, 2, "anaemia"))
+    assert debits(node) == RELEASES
+
+
+def test_the_debit_is_on_the_disk_before_anything_is_drawn_and_the_votes_before_they_leave(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_site(node, {})
+    seen: list[int] = []
+
+    def key() -> bytes:
+        seen.append(debits(node))
+        return bytes(range(32))
+
+    monkeypatch.setattr(client.votes, "fresh_key", key)
+    monkeypatch.setattr(client.books, "keep", lambda *args, **kwargs: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        release_votes(opened, asked(opened, 1, "gout"))
+    assert seen == [1]
+    monkeypatch.undo()
+    release_votes(opened, asked(opened, 1, "gout"))
+    assert debits(node) == 2  # the crash has wasted one, and gained nothing
+
+
+def test_the_noise_is_fresh_for_every_release(node: Node) -> None:
+    opened = open_site(node, {})
+    drawn = [release_votes(opened, asked(opened, 1, "gout"), fresh=i) for i in range(RELEASES)]
+    for one, two in ((0, 1), (0, 2), (1, 2)):
+        # sqrt(2) 10 of 20 counts: between 7 and 24 but for one time in 10^5.
+        assert 7 < (drawn[one] - drawn[two]).std() < 24
+
+
+def ask(content: RecordDict, node: Node) -> Message:
+    TaskIdentity.run_id = TaskIdentity.task_id = TaskIdentity.node_id = 1
+    config = dict(node)
+    here = Context(run_id=1, node_id=1, node_config=config, state=RecordDict(), run_config={})
+    message = Message(content, 1, VOTES_TYPE)
+    message.metadata.__dict__["_message_id"] = "m"
+    return app(message, here)
+
+
+def test_the_message_brings_the_histogram_and_nothing_else(node: Node) -> None:
+    opened = open_site(node, {})
+    request = asked(opened, 1, "gout")
+    reply = ask(votes_request_content(request), node)
+    counts = read_votes(reply.content, request=request, low=-100, high=200)
+    assert np.array_equal(counts, release_votes(opened, request))
+    assert ask(RecordDict(), node).error.reason == "wrong-schema"
+    other = VotesRequest(opened.study.id, 2, "gout", request.theta)
+    assert ask(votes_request_content(other), node).error.reason == "wrong-ballot"
+
+
+def test_a_masked_study_is_never_answered_without_masks(make: Callable[..., Node]) -> None:
+    node = make(profile="masked", **PRIVACY)
+    opened = open_site(node, {})
+    content = votes_request_content(asked(opened, 1, "gout"))
+    assert ask(content, node).error.reason == "wrong-profile"
+    assert debits(node) == 0
+
+
+def test_without_protection_a_hospital_votes_only_if_it_has_said_so(
+    make: Callable[..., Node],
+) -> None:
+    node = make()
+    opened = open_site(node | {"unprotected": True}, {})
+    content = votes_request_content(asked(opened, 1, "gout"))
+    assert ask(content, node).error.reason == "PrivacyError"
+    first, second = (ask(content, node | {"unprotected": True}) for _ in range(2))
+    request = asked(opened, 1, "gout")
+    counts = [read_votes(r.content, request=request, low=-99, high=199) for r in (first, second)]
+    assert np.array_equal(counts[0], counts[1])
+    assert (counts[0] < 0).any()  # noise is added all the same
