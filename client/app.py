@@ -27,7 +27,8 @@ from common.messages import (
     reply,
     update_content,
 )
-from common.messages.masked import ADVERTISE, CONFIRM, DEAL, INPUT, REVEAL
+from common.messages.purposes import UPDATES
+from common.messages.purposes import VOTES as MASKED_VOTES
 from common.messages.votes import VOTES
 
 log = logging.getLogger("wardround.client")
@@ -79,12 +80,14 @@ def update(message: Message, context: Context) -> Message:
     return reply(message, update_content(study.id, instruction.round_index, vector))
 
 
-for route, handler in (
-    (app.query(ADVERTISE), masked_app.advertise),
-    (app.query(DEAL), masked_app.deal),
-    (app.train(INPUT), masked_app.masked_input),
-    (app.query(CONFIRM), masked_app.confirm),
-    (app.query(REVEAL), masked_app.reveal),
-    (app.query(VOTES), votes_app.votes),
+for purpose, module, masked in (
+    (UPDATES, masked_app, masked_app.masked_input),
+    (MASKED_VOTES, votes_app, votes_app.masked_votes),
 ):
-    route(answers_with_code(handler))
+    app.query(purpose.route("advertise"))(answers_with_code(module.advertise))
+    app.query(purpose.route("deal"))(answers_with_code(module.deal))
+    app.train(purpose.route("input"))(answers_with_code(masked))
+    app.query(purpose.route("confirm"))(answers_with_code(module.confirm))
+    app.query(purpose.route("reveal"))(answers_with_code(module.reveal))
+
+app.query(VOTES)(answers_with_code(votes_app.votes))

@@ -20,6 +20,8 @@ from client.site import Opened
 from common.crypto import SigningKey, derive
 from common.errors import InvalidMessage, SettingsError
 from common.files import write_atomically
+from common.messages.purposes import UPDATES, Purpose
+from common.privacy.histograms import CELLS
 from common.privacy.masking.member import Seat
 from common.privacy.masking.roster import Roster, check_roster, read_roster, roster_text
 from common.privacy.masking.rules import SMALLEST_COHORT, Policy, today_of
@@ -29,37 +31,44 @@ from common.study import Study
 ROSTER_FILE = "roster.json"
 
 
-def open_masker(opened: Opened, node: RunSettings, run: RunSettings, memory: Store) -> Masker:
+def open_masker(
+    opened: Opened,
+    node: RunSettings,
+    run: RunSettings,
+    memory: Store,
+    purpose: Purpose = UPDATES,
+) -> Masker:
     """Return the site's part in secure aggregation; memory: a virtual site's.
 
     Raises:
         SettingsError: a setting is missing, or the roster, the study and this site do not agree.
     """
-    study, site, learner, _ = opened
+    study, site = opened.study, opened.site
     if "partition-id" in node:
         key, store = SigningKey(virtual_identity(site.key)), memory
         roster = _virtual_roster(frozenset(run.items()))
         fast_path = bool(run.get("fast-path", True))
-        policy = _policy(
-            study, learner.dim, {"min-cohort": SMALLEST_COHORT, "fast-path": fast_path}
-        )
+        given: RunSettings = {"min-cohort": SMALLEST_COHORT, "fast-path": fast_path}
+        policy = _policy(opened, purpose, given)
     else:
         folder = Path(str(node["state"]))
         secret = read_identity(folder)
         key = SigningKey(secret)
-        store = masking_store(folder, study, secret)
+        store = masking_store(folder, study, secret, purpose)
         roster = accept_roster(_roster_path(node), folder)
-        policy = _policy(study, learner.dim, node)
+        policy = _policy(opened, purpose, node)
     check_agreement(study, roster, site.name, key)
     return Masker(Seat(site.name, key, roster, policy), store)
 
 
-def masking_store(folder: Path, study: Study, secret: bytes) -> FileStore:
+def masking_store(
+    folder: Path, study: Study, secret: bytes, purpose: Purpose = UPDATES
+) -> FileStore:
     """Return where a hospital keeps what it must remember of a study's secure aggregation.
 
     secret: of the site's identity, which the key at rest is derived from.
     """
-    return FileStore(folder / f"masking-{study.id[:16]}", derive(secret, "at rest"))
+    return FileStore(folder / f"{purpose.name}-{study.id[:16]}", derive(secret, "at rest"))
 
 
 def require_profile(study: Study, *, masked: bool) -> None:
@@ -119,10 +128,10 @@ def _virtual_roster(run: frozenset[tuple[str, str | int | float | bool]]) -> Ros
     return read_roster(simulated_source().roster(dict(run)), where="simulation").roster
 
 
-def _policy(study: Study, dim: int, given: RunSettings) -> Policy:
+def _policy(opened: Opened, purpose: Purpose, given: RunSettings) -> Policy:
     return Policy(
-        study=study.id,
-        dim=dim,
+        study=purpose.terms(opened.study.id),
+        dim=opened.learner.dim if purpose == UPDATES else CELLS,
         min_cohort=int(given.get("min-cohort", 5)),
         colluders=int(given.get("colluders", 1)),
         fast_path=bool(given.get("fast-path", True)),

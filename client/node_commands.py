@@ -57,10 +57,14 @@ def unblock(
     from client.identity import read_identity
     from client.masking import forget_aborts
     from client.membership import masking_store
+    from common.messages.purposes import UPDATES, VOTES
     from common.study import read_study
 
     asked = read_study(study)
-    given_up = forget_aborts(masking_store(state, asked, read_identity(state)))
+    secret = read_identity(state)
+    purposes = (UPDATES, VOTES) if asked.evaluation.metric_releases else (UPDATES,)
+    stores = [masking_store(state, asked, secret, purpose) for purpose in purposes]
+    given_up = sum(forget_aborts(store) for store in stores)
     _print(f"{given_up} sessions of study {asked.name} were given up; the node may join again.")
 
 

@@ -30,20 +30,25 @@ def release_votes(opened: Opened, request: VotesRequest, *, fresh: int = 0) -> I
     study, site, learner, books = opened
     _require_ballot(study, site.name, request)
     std = study.evaluation.metric_std
-    made_from = voted_digest(request.task, request.theta.numpy().astype("<f4").tobytes())
+    what = made_from(request)
 
     def make(key: bytes) -> Integers:
         return released_votes(learner, request.theta, site, request.task, std=std, key=key)
 
     if books is None:  # a virtual site, or one that protects nobody: its own key keeps it the same
-        return make(virtual_votes_key(site.key, request.release, made_from, fresh))
+        return make(virtual_votes_key(site.key, request.release, what, fresh))
 
     def drawn() -> Vector:
         return make(fresh_key())
 
     parameters = metric_parameters(MetricReleases(std=std, releases=1))
-    due = Due("metric", study.id, Key(study.id, request.release, made_from), parameters)
+    due = Due("metric", study.id, Key(study.id, request.release, what), parameters)
     return books.paid(due, drawn, fresh=bool(fresh))
+
+
+def made_from(request: VotesRequest) -> str:
+    """Return the hash of what a release is made from: the task and theta."""
+    return voted_digest(request.task, request.theta.numpy().astype("<f4").tobytes())
 
 
 def _require_ballot(study: Study, site: str, request: VotesRequest) -> None:

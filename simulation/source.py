@@ -17,6 +17,7 @@ from common.algorithms.base import find_algorithm
 from common.crypto import SigningKey
 from common.episodes import Site, Task
 from common.errors import SettingsError
+from common.privacy.histograms import FEWEST_PER_CLASS
 from common.privacy.masking.roster import (
     Roster,
     RosterSite,
@@ -180,15 +181,26 @@ def tailored(plan: Plan, settings: RunSettings) -> Study:
     if settings["profile"] or settings["epsilon"]:
         profile, epsilon = str(settings["profile"]), float(settings["epsilon"])
         protect(dump, patients, profile=profile, epsilon=epsilon)
-    if dump["privacy"]["noise_multiplier"]:
+    measured = dump["evaluation"]["metric_releases"] > 0
+    if dump["privacy"]["noise_multiplier"] or measured:
         for site in dump["sites"]:
             site["patients"] = site.get("patients") or patients[site["name"]]
+    if measured:
+        for site in dump["sites"]:
+            site["classes"] = site.get("classes") or _classes(plan.split.train[site["name"]])
     return make_study(dump, where="settings")
 
 
 def _num_patients(tasks: Sequence[Task]) -> int:
     """Return the number of patients that any of the tasks has."""
     return len(np.unique(np.concatenate([task.patient for task in tasks])))
+
+
+def _classes(tasks: Sequence[Task]) -> dict[str, list[int]]:
+    """Return what a virtual site declares, which is the truth, of tasks large enough to measure."""
+    sizes = {task.name: np.bincount(task.y, minlength=2).tolist() for task in tasks}
+    enough = {name: own for name, own in sizes.items() if min(own) >= FEWEST_PER_CLASS}
+    return enough or sizes
 
 
 def _base_study(plan: Plan, path: str) -> Study:

@@ -24,6 +24,8 @@ OWNERS = {
         "server/app.py",
         "server/exchange.py",
         "server/masked_setup.py",
+        "server/masked_turn.py",
+        "server/votes.py",
         "simulation/faults.py",
         "simulation/federation.py",
         "simulation/grid.py",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from flwr.app import Context, Message, RecordDict
@@ -13,16 +13,12 @@ from client.masking import milliseconds
 from client.site import open_site
 from common.messages import UPDATE_TYPE, Instruction, instruction_content
 from common.messages.masked import (
-    ADVERTISE_TYPE,
-    CONFIRM_TYPE,
-    DEAL_TYPE,
-    INPUT_TYPE,
-    REVEAL_TYPE,
     ConfirmRequest,
     confirm_content,
     opening_content,
     read_offer,
 )
+from common.messages.purposes import UPDATES, VOTES, Phase
 from common.parameters import flatten
 from common.privacy.masking.roster import read_roster
 from common.privacy.masking.rules import threshold_of
@@ -32,7 +28,10 @@ from common.study import study_toml
 from simulation.source import SimulatedSource, make_plan, tailored
 
 PRIVACY = {"profile": "masked", "clip_norm": 0.5, "noise_multiplier": 0.1}
-TYPES = (ADVERTISE_TYPE, DEAL_TYPE, INPUT_TYPE, CONFIRM_TYPE, REVEAL_TYPE)
+PHASES: tuple[Phase, ...] = get_args(Phase)
+TYPES = [UPDATES.message_type(phase) for phase in PHASES]
+VOTES_TYPES = [VOTES.message_type(phase) for phase in PHASES]
+ADVERTISE_TYPE, CONFIRM_TYPE = TYPES[0], TYPES[3]
 Make = Callable[..., Context]
 
 
@@ -93,7 +92,7 @@ def test_a_masked_study_is_never_answered_without_masks(context: Make) -> None:
     assert reply.error.reason == "wrong-profile"
 
 
-@pytest.mark.parametrize("message_type", TYPES)
+@pytest.mark.parametrize("message_type", TYPES + VOTES_TYPES)
 def test_a_study_without_masks_answers_none_of_the_phases(message_type: str, context: Make) -> None:
     assert ask(RecordDict(), message_type, context()).error.reason == "wrong-profile"
 
