@@ -35,8 +35,8 @@ def release_votes(opened: Opened, request: VotesRequest, *, fresh: int = 0) -> I
     def make(key: bytes) -> Integers:
         return released_votes(learner, request.theta, site, request.task, std=std, key=key)
 
-    if books is None:  # a virtual site, or one that protects nobody: its own key keeps it the same
-        return make(virtual_votes_key(site.key, request.release, what, fresh))
+    if books is None:  # a virtual site, or one whose study protects nobody
+        return make(virtual_votes_key(site.key, request.release, request.task, fresh))
 
     def drawn() -> Vector:
         return make(fresh_key())

@@ -39,13 +39,12 @@ def released_votes(
     return noisy(counts, std=std, gaussian=partial(_noise, stream)).reshape(-1)
 
 
-def virtual_votes_key(site_key: bytes, release: int, made_from: str, fresh: int = 0) -> bytes:
-    """Return the key of the noise of a site that keeps no books: one for each thing asked.
+def virtual_votes_key(site_key: bytes, release: int, task: str, fresh: int = 0) -> bytes:
+    """Return the key of the noise of a site that keeps no books, and so promises nobody anything.
 
-    made_from: `ballots.voted_digest`. Another theta or task has other noise, or else the difference
-    of two answers would be without any.
+    It is the same on every engine, whatever the last bits of theta are.
     """
-    return derived_key(site_key, "votes", release, made_from, fresh)
+    return derived_key(site_key, "votes", release, task, fresh)
 
 
 def _scores(learner: Learner, meta: Tensor, task: Task, slots: int) -> Floats:

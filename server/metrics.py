@@ -26,7 +26,8 @@ METRICS_FILE = "metrics.json"
 NOTE = (
     "Scores of the shared model as it is, without adaptation to a hospital. The patients that were "
     "scored may have taken part in training: on new patients the model may be worse. Every count "
-    "carries noise; each number stands beside its standard error."
+    "carries noise; each number stands beside its standard error. Scores are known to a tenth: of "
+    "two patients within the same tenth AUROC does not know which is higher."
 )
 
 

@@ -12,7 +12,7 @@ from common.privacy.histograms import CELLS
 from common.study import Study
 from common.voting import released_votes, virtual_votes_key
 from server.state import ServerState
-from server.votes import Tally, made_from
+from server.votes import Tally
 from simulation.evaluation import one_thread
 
 
@@ -27,11 +27,11 @@ class FleetVotes:
     def __call__(self, state: ServerState, ballot: Ballot) -> Tally:
         """Return the sum over all sites of the ballot."""
         here = {site.name: site for site in self.sites}
-        what, std = made_from(state, ballot.task), self.study.evaluation.metric_std
+        std = self.study.evaluation.metric_std
         total = np.zeros(CELLS, dtype=np.int64)
         with one_thread():
             for name in ballot.declared:
-                key = virtual_votes_key(here[name].key, ballot.release, what)
+                key = virtual_votes_key(here[name].key, ballot.release, ballot.task)
                 total += released_votes(
                     self.learner, state.meta, here[name], ballot.task, std=std, key=key
                 )

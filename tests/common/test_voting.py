@@ -94,10 +94,10 @@ def test_noise_has_the_studys_size_and_is_never_left_out(learner: Learner) -> No
 
 def test_whatever_is_asked_has_noise_of_its_own() -> None:
     keys = {
-        virtual_votes_key(site, release, made_from, fresh)
+        virtual_votes_key(site, release, task, fresh)
         for site in (b"a" * 32, b"b" * 32)
         for release in (1, 2)
-        for made_from in ("theta", "other")
+        for task in ("gout", "anaemia")
         for fresh in (0, 1)
     }
     assert len(keys) == 16
