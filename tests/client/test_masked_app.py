@@ -20,6 +20,7 @@ from common.messages.masked import (
 )
 from common.messages.purposes import UPDATES, VOTES, Phase
 from common.parameters import flatten
+from common.privacy.histograms import CELLS
 from common.privacy.masking.roster import read_roster
 from common.privacy.masking.rules import threshold_of
 from common.privacy.masking.statements import Advertisement
@@ -82,6 +83,25 @@ def test_a_site_joins_under_its_own_name_and_remembers_it_in_its_nodes_state(con
     assert set(here.state) == {"masking"}
     again = ask(opening_content(session.study, session.text), ADVERTISE_TYPE, here)
     assert again.error.reason == "stale-session"
+
+
+def test_a_session_of_one_purpose_is_none_of_the_other_be_the_vectors_equally_long(
+    context: Make,
+) -> None:
+    here = context(privacy=PRIVACY)
+    updates = terms(here)
+    votes = updates.model_copy(update={"study": VOTES.terms(updates.study), "dim": CELLS})
+    for purpose, offered, reason in (
+        (VOTES, updates.model_copy(update={"dim": CELLS}), "wrong-terms"),
+        (VOTES, votes.model_copy(update={"dim": updates.dim}), "wrong-terms"),
+        (UPDATES, votes.model_copy(update={"dim": updates.dim}), "wrong-terms"),
+        (VOTES, votes, ""),
+        (UPDATES, updates, ""),
+    ):
+        content = opening_content(updates.study, offered.text)
+        reply = ask(content, purpose.message_type("advertise"), here)
+        assert (reply.error.reason if reply.has_error() else "") == reason
+    assert set(here.state) == {"masking", "votes"}
 
 
 def test_a_masked_study_is_never_answered_without_masks(context: Make) -> None:

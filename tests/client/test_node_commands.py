@@ -13,6 +13,7 @@ from client.membership import masking_store
 from client.node_commands import budget, unblock
 from client.site_keys import IDENTITY_FILE as IDENTITY
 from common.errors import PrivacyError, SettingsError
+from common.messages.purposes import UPDATES, VOTES
 from common.privacy.masking.state import State
 from common.study import Study, study_toml
 from tests.private_study import VOTERS, private
@@ -182,6 +183,19 @@ def test_a_node_that_has_given_up_is_let_in_again_by_hand(
     unblock(state=tmp_path, study=study)
     assert "3 sessions of study wards were given up" in capsys.readouterr().out
     assert remembered(store) == State(opened=7, aborts=0)
+
+
+def test_sessions_for_votes_that_were_given_up_are_counted_too(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    measured = private(sites=VOTERS, evaluation={"metric_releases": 1})
+    key = make_identity(tmp_path)
+    stores = [masking_store(tmp_path, measured, key, purpose) for purpose in (UPDATES, VOTES)]
+    for aborts, store in enumerate(stores, start=1):
+        store.save(State(aborts=aborts).text)
+    unblock(state=tmp_path, study=written(tmp_path, measured))
+    assert "3 sessions of study wards were given up" in capsys.readouterr().out
+    assert [remembered(store).aborts for store in stores] == [0, 0]
 
 
 def test_only_the_sites_own_state_is_unblocked(tmp_path: Path, study: Path) -> None:

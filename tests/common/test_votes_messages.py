@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from common.errors import InvalidMessage
 from common.messages.votes import (
+    MaskedVotesRequest,
     VotesRequest,
+    masked_votes_request_content,
+    read_masked_votes_request,
     read_votes,
     read_votes_request,
     require_plausible,
@@ -15,6 +18,7 @@ from common.messages.votes import (
     votes_request_content,
 )
 from common.privacy.histograms import CELLS, Integers
+from common.privacy.masking.statements import Call, Deck
 
 THETA = torch.tensor([3.0, -4.0])
 REQUEST = VotesRequest("s", 2, "gout", THETA)
@@ -82,6 +86,26 @@ def test_malformed_votes_are_refused_with_their_code(
     with pytest.raises(InvalidMessage) as refusal:
         read(RecordDict({"head": ConfigRecord({**head}), "body": body}))
     assert refusal.value.code == code
+
+
+def masked(release: int) -> RecordDict:
+    call = Call(deck=Deck(context="a" * 64, turn=0, cards=()), round=release, asked=("Ash",))
+    return masked_votes_request_content(MaskedVotesRequest(call, REQUEST))
+
+
+def test_a_masked_request_is_read_back_and_its_turn_is_of_its_own_release() -> None:
+    read_back = read_masked_votes_request(masked(2), study="s", dim=2)
+    assert (read_back.call.round, read_back.call.asked) == (2, ("Ash",))
+    assert (read_back.votes.release, read_back.votes.task) == (2, "gout")
+    assert torch.equal(read_back.votes.theta, THETA)
+    for content, study, code in (
+        (masked(1), "s", "wrong-ballot"),
+        (masked(2), "other", "wrong-study"),
+        (votes_request_content(REQUEST), "s", "wrong-schema"),
+    ):
+        with pytest.raises(InvalidMessage) as refusal:
+            read_masked_votes_request(content, study=study, dim=2)
+        assert refusal.value.code == code
 
 
 @pytest.mark.parametrize(
