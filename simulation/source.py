@@ -50,6 +50,8 @@ DEFAULTS: dict[str, str | int | float | bool] = {
     "query": 0,
     "profile": "",
     "epsilon": 0.0,
+    "metric-releases": 0,
+    "metric-std": 0.0,
 }
 ENGINE_DEFAULTS = {"engine": "vectorized", "arithmetic": "auto"}
 """Settings of `wardround simulate` alone: Flower's runtime is an engine of its own."""
@@ -175,18 +177,19 @@ def tailored(plan: Plan, settings: RunSettings) -> Study:
     dump["algorithm"] |= _given(settings, inner_steps="inner-steps", inner_lr="inner-lr")
     dump["episodes"] |= _given(settings, support="support", query="query")
     dump["server"] |= _given(settings, rounds="rounds")
+    measured = {"metric_releases": "metric-releases", "metric_std": "metric-std"}
+    dump["evaluation"] |= _given(settings, **measured)
     listed = {site["name"]: site for site in dump["sites"]}
     dump["sites"] = [listed.get(name, {"name": name}) for name in plan.split.train]
     patients = {name: _num_patients(tasks) for name, tasks in plan.split.train.items()}
     if settings["profile"] or settings["epsilon"]:
         profile, epsilon = str(settings["profile"]), float(settings["epsilon"])
         protect(dump, patients, profile=profile, epsilon=epsilon)
-    measured = dump["evaluation"]["metric_releases"] > 0
-    if dump["privacy"]["noise_multiplier"] or measured:
-        for site in dump["sites"]:
+    measures = dump["evaluation"]["metric_releases"] > 0
+    for site in dump["sites"]:
+        if dump["privacy"]["noise_multiplier"] or measures:
             site["patients"] = site.get("patients") or patients[site["name"]]
-    if measured:
-        for site in dump["sites"]:
+        if measures:
             site["classes"] = site.get("classes") or _classes(plan.split.train[site["name"]])
     return make_study(dump, where="settings")
 
