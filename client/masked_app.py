@@ -16,8 +16,8 @@ from client.membership import open_masker, require_profile
 from client.release import release
 from client.site import Opened, open_site
 from common.messages import Instruction, reply
+from common.messages.frame import study_of
 from common.messages.masked import (
-    MaskedInstruction,
     confirmation_content,
     deal_content,
     input_content,
@@ -35,7 +35,7 @@ from common.privacy.masking.statements import theta_digest
 
 def advertise(message: Message, context: Context, purpose: Purpose = UPDATES) -> Message:
     """Join a session of secure aggregation."""
-    opened, masker = open_member(context, purpose)
+    opened, masker = open_member(message, context, purpose)
     with masker.burning():
         terms = read_opening(message.content, study=opened.study.id)
         return reply(message, offer_content(masker.advertise(terms)))
@@ -43,7 +43,7 @@ def advertise(message: Message, context: Context, purpose: Purpose = UPDATES) ->
 
 def deal(message: Message, context: Context, purpose: Purpose = UPDATES) -> Message:
     """Deal shares of this site's secrets."""
-    opened, masker = open_member(context, purpose)
+    opened, masker = open_member(message, context, purpose)
     with masker.burning():
         offers = read_offers(message.content, study=opened.study.id)
         return reply(message, deal_content(masker.deal(offers)))
@@ -51,17 +51,17 @@ def deal(message: Message, context: Context, purpose: Purpose = UPDATES) -> Mess
 
 def masked_input(message: Message, context: Context) -> Message:
     """Answer with the update under its masks."""
-    opened, masker = open_member(context, UPDATES)
+    opened, masker = open_member(message, context, UPDATES)
     study, dim = opened.study, opened.learner.dim
     with masker.burning():
         asked = read_masked_instruction(message.content, study=study.id, dim=dim)
         theta = theta_digest(asked.theta.numpy().astype("<f4").tobytes())
         fresh = 1 + asked.call.deck.turn if masker.state().revealed(asked.call.round) else 0
-        run = str(message.metadata.run_id)
+        run, instruction = str(message.metadata.run_id), asked.instruction
         words = masker.masked_input(
             asked.call,
             theta,
-            lambda: _weighted(opened, asked, run=run, fresh=fresh),
+            lambda: weighted(opened, instruction, run=run, fresh=fresh),
             fresh=bool(fresh),
         )
         return reply(message, input_content(asked.call, words))
@@ -69,7 +69,7 @@ def masked_input(message: Message, context: Context) -> Message:
 
 def confirm(message: Message, context: Context, purpose: Purpose = UPDATES) -> Message:
     """Sign whose inputs are added up."""
-    opened, masker = open_member(context, purpose)
+    opened, masker = open_member(message, context, purpose)
     with masker.burning():
         asked = read_confirm(message.content, study=opened.study.id)
         answer = masker.confirm(asked.turn, asked.survivors, asked.cells)
@@ -78,27 +78,26 @@ def confirm(message: Message, context: Context, purpose: Purpose = UPDATES) -> M
 
 def reveal(message: Message, context: Context, purpose: Purpose = UPDATES) -> Message:
     """Tell the shares of a turn in which a site has dropped out."""
-    opened, masker = open_member(context, purpose)
+    opened, masker = open_member(message, context, purpose)
     with masker.burning():
         asked = read_reveal(message.content, study=opened.study.id)
         shares = masker.reveal(asked.turn, asked.signatures, asked.cells)
         return reply(message, shares_content(asked.turn, shares))
 
 
-def open_member(context: Context, purpose: Purpose) -> tuple[Opened, Masker]:
+def open_member(message: Message, context: Context, purpose: Purpose) -> tuple[Opened, Masker]:
     """Return what the node stands for, and its part in the sessions of a purpose."""
-    opened = open_site(context.node_config, context.run_config)
+    opened = open_site(context.node_config, context.run_config, study_of(message.content))
     require_profile(opened.study, masked=True)
     memory = ContextStore(context.state, purpose.name)
-    return opened, open_masker(opened, context.node_config, context.run_config, memory, purpose)
+    return opened, open_masker(opened, context.run_config, memory, purpose)
 
 
-def _weighted(
-    opened: Opened, asked: MaskedInstruction, *, run: str, fresh: int
+def weighted(
+    opened: Opened, instruction: Instruction, *, run: str, fresh: int = 0
 ) -> NDArray[np.float64]:
     """Return the site's update [d] times its public weight."""
     weights = {site.name: site.weight for site in opened.study.sites}
-    instruction = Instruction(asked.study, asked.call.round, asked.theta)
     update = release(opened, instruction, run=run, fresh=fresh)
     return weights[opened.site.name] * update.double().numpy()
 

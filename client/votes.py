@@ -27,7 +27,7 @@ def release_votes(opened: Opened, request: VotesRequest, *, fresh: int = 0) -> I
     Raises:
         WardroundError: the histogram may not leave, or there is none.
     """
-    study, site, learner, books = opened
+    study, site, learner, books = opened.study, opened.site, opened.learner, opened.books
     _require_ballot(study, site.name, request)
     std = study.evaluation.metric_std
     what = made_from(request)

@@ -10,6 +10,7 @@ from client.membership import require_profile
 from client.site import open_site
 from client.votes import made_from, release_votes
 from common.messages import reply
+from common.messages.frame import study_of
 from common.messages.masked import input_content
 from common.messages.purposes import VOTES
 from common.messages.votes import (
@@ -22,7 +23,7 @@ from common.privacy.masking.statements import theta_digest
 
 def votes(message: Message, context: Context) -> Message:
     """Answer with the noised histogram of the received model's scores."""
-    opened = open_site(context.node_config, context.run_config)
+    opened = open_site(context.node_config, context.run_config, study_of(message.content))
     study, learner = opened.study, opened.learner
     request = read_votes_request(message.content, study=study.id, dim=learner.dim)
     require_profile(study, masked=False)
@@ -41,7 +42,7 @@ def deal(message: Message, context: Context) -> Message:
 
 def masked_votes(message: Message, context: Context) -> Message:
     """Answer with the noised histogram under its masks."""
-    opened, masker = masked_app.open_member(context, VOTES)
+    opened, masker = masked_app.open_member(message, context, VOTES)
     study, dim = opened.study, opened.learner.dim
     with masker.burning():
         asked = read_masked_votes_request(message.content, study=study.id, dim=dim)

@@ -54,7 +54,7 @@ def call_roll(grid: Post, study: Study) -> Roster:
     server, node_of, asked = study.server, dict[str, int](), set[int]()
     end = time.monotonic() + server.deadline_s
     while time.monotonic() < end and not (node_of and set(listed) <= set(node_of)):
-        new = {node: hello_request() for node in grid.get_node_ids() if node not in asked}
+        new = {node: hello_request(study.id) for node in grid.get_node_ids() if node not in asked}
         asked |= set(new)
         phase = Phase(
             message_type=HELLO_TYPE,

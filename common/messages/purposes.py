@@ -1,11 +1,12 @@
 """What sums are masked for: each purpose has messages, sessions and memory of its own."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from common.crypto import digest
 
 Phase = Literal["advertise", "deal", "input", "confirm", "reveal"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
 @dataclass(frozen=True)
@@ -31,3 +32,5 @@ class Purpose:
 
 
 UPDATES, VOTES = Purpose("masking"), Purpose("votes")
+ADVERTISE, DEAL, INPUT, CONFIRM, REVEAL = map(UPDATES.route, PHASES)
+"""The handlers of the phases of a round."""

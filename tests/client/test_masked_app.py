@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from flwr.app import Context, Message, RecordDict
@@ -18,7 +18,7 @@ from common.messages.masked import (
     opening_content,
     read_offer,
 )
-from common.messages.purposes import UPDATES, VOTES, Phase
+from common.messages.purposes import PHASES, UPDATES, VOTES
 from common.parameters import flatten
 from common.privacy.histograms import CELLS
 from common.privacy.masking.roster import read_roster
@@ -29,7 +29,6 @@ from common.study import study_toml
 from simulation.source import SimulatedSource, make_plan, tailored
 
 PRIVACY = {"profile": "masked", "clip_norm": 0.5, "noise_multiplier": 0.1}
-PHASES: tuple[Phase, ...] = get_args(Phase)
 TYPES = [UPDATES.message_type(phase) for phase in PHASES]
 VOTES_TYPES = [VOTES.message_type(phase) for phase in PHASES]
 ADVERTISE_TYPE, CONFIRM_TYPE = TYPES[0], TYPES[3]
@@ -58,7 +57,8 @@ def ask(content: RecordDict, message_type: str, context: Context) -> Message:
 
 
 def terms(context: Context) -> Session:
-    study, _, learner, _ = open_site(context.node_config, context.run_config)
+    opened = open_site(context.node_config, context.run_config)
+    study, learner = opened.study, opened.learner
     roster = read_roster(SimulatedSource().roster(context.run_config), where="test").roster
     names = tuple(site.name for site in roster.sites)
     return Session(
