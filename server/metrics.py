@@ -12,6 +12,7 @@ from typing import Any
 
 from common.errors import PrivacyError, QuorumNotReached
 from common.files import write_atomically
+from common.messages.votes import IMPLAUSIBLE
 from common.metrics import Estimate
 from common.privacy.ballots import Ballot, ballots_of
 from common.privacy.histogram_metrics import Evaluation, evaluate
@@ -91,13 +92,15 @@ def _tally(study: Study, state: ServerState, ask: AskVotes, ballot: Ballot) -> T
     """Return the votes of enough sites.
 
     Raises:
-        QuorumNotReached: in none of the attempts did enough sites vote.
+        QuorumNotReached: in none of the attempts did enough sites vote, or their sum is a lie.
     """
     least = fewest(study, ballot)
     for _ in range(study.server.attempts):
         tally = ask(state, ballot)
         if len(tally.sites) >= least:
             return tally
+        if not tally.sites and IMPLAUSIBLE in tally.dropped.values():
+            break  # a masked sum that cannot be true: asked again, every site would pay again
     raise QuorumNotReached(
         f"{len(tally.sites)} of {len(ballot.declared)} sites voted, {least} are needed; "
         f"the others: {', '.join(sorted(set(tally.dropped.values())))}",

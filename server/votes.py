@@ -11,6 +11,7 @@ from flwr.app import RecordDict
 
 from common.errors import InvalidMessage
 from common.messages.votes import (
+    IMPLAUSIBLE,
     VOTES_TYPE,
     MaskedVotesRequest,
     VotesRequest,
@@ -130,5 +131,5 @@ def _whole(study: Study, words: Words, sites: tuple[str, ...]) -> Integers:
     except InvalidMessage as error:
         raise Failed(dict.fromkeys(sites, error.code)) from error
     if (total << SCALE_BITS != units).any():
-        raise Failed(dict.fromkeys(sites, "implausible-votes"))
+        raise Failed(dict.fromkeys(sites, IMPLAUSIBLE))
     return total

@@ -24,6 +24,7 @@ from common.privacy.masking.statements import Call
 
 VOTES = "votes"
 VOTES_TYPE = f"query.{VOTES}"
+IMPLAUSIBLE = "implausible-votes"
 _KEYS: dict[str, type] = {"study": str, "release": int, "task": str}
 _FAR = 10.0
 
@@ -123,4 +124,4 @@ def require_plausible(counts: Integers, *, patients: int, sites: int, std: float
     total = math.fsum(counts.tolist())
     room = math.sqrt(CELLS) * noise
     if not (cells and -room <= total <= patients + room):
-        raise invalid("implausible-votes", "the declared patients cannot give these counts")
+        raise invalid(IMPLAUSIBLE, "the declared patients cannot give these counts")

@@ -104,6 +104,22 @@ def test_a_masked_sum_is_the_plain_sum_to_the_last_bit_also_if_a_site_is_lost(
         assert np.array_equal(np.array(found[task]["counts"]).reshape(CELLS), plain)
 
 
+@pytest.mark.parametrize("lie", [2.0**19, 0.5], ids=["huge", "no whole number"])
+def test_a_masked_sum_that_no_patients_can_give_is_no_metric(
+    lie: float, wards: Wards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = release_votes
+
+    def lying(opened: Opened, request: VotesRequest, *, fresh: int = 0) -> Any:
+        told = release(opened, request, fresh=fresh)
+        return told + lie if opened.site.name == "Cedar" else told
+
+    monkeypatch.setattr("client.votes_app.release_votes", lying)
+    found = measured(wards(privacy=MASKED, evaluation=MEASURED), tmp_path / "run", "grid")
+    assert not found["tasks"]
+    assert "implausible-votes" in found["missing"]["gout"]
+
+
 def test_what_is_learned_does_not_depend_on_whether_it_is_measured(
     wards: Wards, tmp_path: Path
 ) -> None:

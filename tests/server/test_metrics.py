@@ -95,6 +95,18 @@ def test_a_task_is_asked_for_as_often_as_a_round_and_no_later_one_before_it(tmp_
     assert not about["missing"]
 
 
+def test_a_sum_that_cannot_be_true_is_not_asked_for_again(tmp_path: Path) -> None:
+    asked = list[str]()
+
+    def lied_to(state: ServerState, ballot: Ballot) -> Tally:
+        asked.append(ballot.task)
+        return Tally(histogram(0), (), dict.fromkeys(NAMES, "implausible-votes"))
+
+    about = measure(study_of(), state_of(study_of()), lied_to, tmp_path)
+    assert asked == ["gout"]
+    assert "implausible-votes" in about["missing"]["gout"]
+
+
 def test_a_restart_asks_only_for_what_it_lacks(tmp_path: Path) -> None:
     study, booth = study_of(), Booth(anaemia=NAMES)
     measure(study, state_of(study), booth, tmp_path)
