@@ -18,16 +18,9 @@ from typing import Any, Protocol
 
 from flwr.app import Context, Message, RecordDict
 
+from client.executor.codes import OTHER, clean_code
 from client.executor.pace import Pace
-from client.executor.tasks import (
-    OTHER,
-    Task,
-    TaskLost,
-    TaskQueue,
-    Unreachable,
-    Unreadable,
-    clean_code,
-)
+from client.executor.tasks import Task, TaskLost, TaskQueue, Unreachable, Unreadable
 from client.logs import about
 from common.errors import InvalidMessage
 

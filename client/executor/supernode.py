@@ -9,6 +9,7 @@ object, 1 s; and the client of the fleet API, so that the parent is told how eac
 """
 
 import signal
+import ssl
 import sys
 import time
 from functools import partial
@@ -20,9 +21,9 @@ from client.executor.events import Events
 from client.executor.flower import FIRST_WAIT_S, LONGEST_WAIT_S, check_flower
 from client.executor.lifeline import hold_lifeline
 from client.executor.pace import Pace
+from client.executor.troubles import BAD_CERTIFICATE, REFUSED, UNKNOWN_NODE
 
 IDLE_S, REPLY_S, GRACE_S, TOLD_S = 3.0, 0.02, 8.0, 1.0
-UNKNOWN_NODE, BAD_CERTIFICATE, REFUSED = "node-refused", "wrong-certificate", "signature-refused"
 
 
 def main() -> None:
@@ -36,7 +37,11 @@ def main() -> None:
 
     sys.argv[0] = "flower-supernode"
     events.send("up")
-    flower_supernode()
+    try:
+        flower_supernode()
+    except ssl.SSLError:  # the file of the CA holds no certificate
+        events.send("trouble", code=BAD_CERTIFICATE)
+        raise
 
 
 class Clock:

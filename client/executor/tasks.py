@@ -1,12 +1,8 @@
 """What the executor asks of Flower, in words of our own; client/executor/flower.py fulfils it."""
 
-import re
 from typing import Protocol
 
 from flwr.app import Message
-
-CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-OTHER = "other"
 
 
 class TaskLost(Exception):
@@ -77,8 +73,3 @@ class TaskQueue(Protocol):
     def claim(self) -> Task | None:
         """Return the oldest task that waits, if any; raises Unreachable or TaskLost."""
         ...
-
-
-def clean_code(text: object) -> str:
-    """Return the text if it has the form of a reason code, else `other`: no free text passes."""
-    return text if isinstance(text, str) and CODE.fullmatch(text) else OTHER

@@ -13,9 +13,10 @@ import pytest
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from client.executor.codes import OTHER, clean_code
 from client.executor.executor import NO_APPROVALS, UNKNOWN, UNSENDABLE, WRONG_BUNDLE, WRONG_REPLY
 from client.executor.pace import Pace
-from client.executor.tasks import OTHER, TaskLost, Unreachable, Unreadable, clean_code
+from client.executor.tasks import TaskLost, Unreachable, Unreadable
 from client.logs import Relay
 from common.errors import Refusal, SettingsError
 from tests.client.executor.fakes import (

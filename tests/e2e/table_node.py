@@ -1,0 +1,15 @@
+"""A node as `wardround node start` runs it, with a wiring and a patience of the test's."""
+
+import sys
+from pathlib import Path
+
+from client.executor.place import PARTS, open_place
+from client.executor.service import serve
+from common.errors import WardroundError
+
+if __name__ == "__main__":
+    folder, wiring, patience_s = sys.argv[1:4]
+    try:
+        serve(open_place(Path(folder)), PARTS, wiring=wiring, patience_s=float(patience_s))
+    except WardroundError as error:
+        sys.exit(f"wardround: {error}")
