@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,8 +32,8 @@ class Status:
     trouble: str = ""
     ready: bool = False
     answered: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
     last_round: str = ""
     last_request: float = 0.0
     last_error: str = ""
@@ -53,9 +52,10 @@ class Status:
         write_atomically(path, text.encode())
 
 
-def count(counter: Counter[str], code: str) -> None:
+def count(counts: dict[str, int], code: str) -> None:
     """Count a code; beyond some number of different ones they are one."""
-    counter[code if code in counter or len(counter) < MAX_CODES else OTHER] += 1
+    name = code if code in counts or len(counts) < MAX_CODES else OTHER
+    counts[name] = counts.get(name, 0) + 1
 
 
 def status_file(state: Path, parts: tuple[str, ...]) -> Path:

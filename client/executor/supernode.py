@@ -8,6 +8,7 @@ that it asks soon after work and every 3 s when idle, in place of 3 s always; th
 object, 1 s; and the client of the fleet API, so that the parent is told how each call went.
 """
 
+import os
 import signal
 import ssl
 import sys
@@ -39,9 +40,10 @@ def main() -> None:
     events.send("up")
     try:
         flower_supernode()
-    except ssl.SSLError:  # the file of the CA holds no certificate
-        events.send("trouble", code=BAD_CERTIFICATE)
-        raise
+    except Exception as error:  # flwr's runtime API would keep the process up, and deaf
+        wrong_file = isinstance(error, ssl.SSLError)
+        events.send("trouble", code=BAD_CERTIFICATE if wrong_file else "supernode-crashed")
+        os._exit(1)
 
 
 class Clock:
