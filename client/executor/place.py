@@ -2,8 +2,9 @@
 
 site.toml, ca.crt, node.key      the hospital's; their names stand in site.toml
 state/status.json, node.log      what `wardround node status` and an engineer read
-state/start-*.lock               held as long as a service runs on the folder
-state/supernode/                 all that the SuperNode's process may write, its secret, its home
+state/start-executor.lock        held as long as a service runs the executor
+state/supernode/                 all that the SuperNode's process may write: its home, its lock, and
+                                 the secret that it shares with the executor
 """
 
 import fcntl
@@ -113,7 +114,7 @@ def runtime_port(place: Place, parts: tuple[str, ...]) -> int:
 
 def lock_file(state: Path, part: str) -> Path:
     """Return the file that is locked while a part runs."""
-    return state / f"start-{part}.lock"
+    return state / (f"{SUPERNODE}/start.lock" if part == SUPERNODE else f"start-{part}.lock")
 
 
 @contextmanager

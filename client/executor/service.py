@@ -50,7 +50,8 @@ def serve(
     prepare(place, parts)
     with ExitStack() as stack:
         stack.enter_context(holding(place.state, parts))
-        log = open_log(place.state, level=place.site.service.log_level)
+        folder = place.state if EXECUTOR in parts else place.own
+        log = open_log(folder, level=place.site.service.log_level)
         gauges = Gauges(place.site.service.metrics_port if EXECUTOR in parts else 0)
         stack.callback(gauges.close)
         service = Service(place, parts, log, gauges, wiring=wiring, patience_s=patience_s)

@@ -62,6 +62,12 @@ class Flower:
         process.terminate()
         assert process.wait(timeout=seconds) == 0, f"{name} ended with {process.returncode}"
 
+    def kill(self, name: str) -> None:
+        """End a started process without a word (SIGKILL)."""
+        process = self._started.pop(name)
+        process.kill()
+        process.wait(timeout=5)
+
     def run(self, *command: str, party: str, cwd: Path | None = None, attempts: int = 1) -> str:
         """Run a command to its end and return what it wrote to stdout."""
         done = subprocess.run(

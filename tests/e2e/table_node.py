@@ -8,8 +8,13 @@ from client.executor.service import serve
 from common.errors import WardroundError
 
 if __name__ == "__main__":
-    folder, wiring, patience_s = sys.argv[1:4]
+    folder, wiring, patience_s, *parts = sys.argv[1:]
     try:
-        serve(open_place(Path(folder)), PARTS, wiring=wiring, patience_s=float(patience_s))
+        serve(
+            open_place(Path(folder)),
+            tuple(parts) or PARTS,
+            wiring=wiring,
+            patience_s=float(patience_s),
+        )
     except WardroundError as error:
         sys.exit(f"wardround: {error}")

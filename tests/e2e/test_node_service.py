@@ -1,8 +1,13 @@
 """`wardround node start` with real Flower processes: a coordinator and two hospitals over TLS."""
 
+import functools
 import hashlib
 import json
+import os
+import random
+import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +20,7 @@ from safetensors.torch import load_file
 from client.executor.status import summary
 from server.state import INITIALIZATION_FILE
 from tests.e2e.conftest import ROOT, Flower, Settings, arguments
-from tests.e2e.keys import write_node_key
+from tests.e2e.keys import write_certificates, write_node_key
 from tests.e2e.test_tls_federation import (
     COORDINATOR,
     HOSPITALS,
@@ -74,24 +79,32 @@ def run_study(flower: Flower, checkout: Path, config: Settings, *, seconds: floa
     return str(run["run-id"])
 
 
-@pytest.mark.e2e
-def test_two_nodes_learn_what_one_process_would_and_refuse_what_they_must(
-    flower: Flower, checkout: Path, wards: Wards, tmp_path: Path
-) -> None:
-    study, nodes = _agree(wards, tmp_path)
-    address = _start_superlink(flower, tmp_path)
-    bundle = bundle_hash(flower, checkout, tmp_path)
+def start_all(
+    flower: Flower, checkout: Path, folder: Path, nodes: dict[str, Settings]
+) -> dict[str, Path]:
+    """Start a coordinator and the nodes, and return the nodes' folders once all are connected."""
+    address = _start_superlink(flower, folder)
+    bundle = bundle_hash(flower, checkout, folder)
     folders = {}
     for site, config in nodes.items():
         folders[site] = make_node(
-            flower, site, config, address=address, ca=tmp_path / "ca.crt", bundle=bundle
+            flower, site, config, address=address, ca=folder / "ca.crt", bundle=bundle
         )
         public = str(folders[site] / "node.pub")
         flower.flwr("supernode", "register", public, "study", party=COORDINATOR)
         start_node(flower, folders[site])
+    for each in folders.values():
+        wait_connected(flower, each)
+    return folders
+
+
+@pytest.mark.e2e
+def test_two_nodes_learn_what_one_process_would(
+    flower: Flower, checkout: Path, wards: Wards, tmp_path: Path
+) -> None:
+    study, nodes = _agree(wards, tmp_path)
+    folders = start_all(flower, checkout, tmp_path, nodes)
     settings: Settings = {"study": str(study), "output": str(tmp_path / "run"), "seed": 3}
-    for folder in folders.values():
-        wait_connected(flower, folder)
     run_study(flower, checkout, settings, seconds=120)
     assert [(r.round_index, r.closed, r.accepted, r.dropped) for r in _records(settings)] == [
         (index, True, HOSPITALS, {}) for index in range(1, ROUNDS + 1)
@@ -113,3 +126,90 @@ def test_two_nodes_learn_what_one_process_would_and_refuse_what_they_must(
     flower.stop("Ash")
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
     assert summary(folders["Ash"])["state"] == "not running"
+
+
+@pytest.mark.e2e
+def test_another_bundle_is_refused_and_none_of_its_code_runs(
+    flower: Flower, checkout: Path, wards: Wards, tmp_path: Path
+) -> None:
+    study, nodes = _agree(wards, tmp_path)
+    folders = start_all(flower, checkout, tmp_path, nodes)
+    witness = tmp_path / "witness"
+    (checkout / "planted.py").write_text(
+        f"open({str(witness)!r}, 'a').close()\nfrom flwr.clientapp import ClientApp\n"
+        "app = ClientApp()\n"
+    )
+    text = (checkout / "pyproject.toml").read_text()
+    text = text.replace(
+        'fab-include = ["pyproject.toml"]', 'fab-include = ["*.toml", "planted.py"]'
+    )
+    text = text.replace('clientapp = "client.app:app"', 'clientapp = "planted:app"')
+    (checkout / "pyproject.toml").write_text(text)
+    config: Settings = {"study": str(study), "output": str(tmp_path / "run"), "seed": 3}
+    command = ("run", ".", "study", "--run-config", arguments(config))
+    run = flower.flwr(*command, party=COORDINATOR, cwd=checkout)
+    witness.unlink(missing_ok=True)  # `flwr run` itself may look at the app that it packs
+
+    def refused() -> bool:
+        told = [summary(each) for each in folders.values()]
+        return all(each.get("refused", {}).get("wrong-bundle") for each in told)
+
+    flower.wait(refused, "refusals", 60)
+    flower.flwr("stop", run["run-id"], "study", party=COORDINATOR)
+    assert not witness.exists()
+    for folder in folders.values():
+        assert not [path for path in folder.rglob("*") if path.name == "planted.py"]
+        assert summary(folder)["last_error"] == "wrong-bundle"
+
+
+@pytest.mark.e2e
+def test_a_node_gives_up_on_what_a_person_must_mend(
+    flower: Flower, wards: Wards, tmp_path: Path
+) -> None:
+    _, nodes = _agree(wards, tmp_path)
+    address = _start_superlink(flower, tmp_path)
+    unknown, stranger = (
+        make_node(flower, site, node, address=address, ca=tmp_path / "ca.crt", bundle="0" * 64)
+        for site, node in nodes.items()
+    )
+    (tmp_path / "other").mkdir()
+    write_certificates(tmp_path / "other")
+    (stranger / "ca.crt").write_bytes((tmp_path / "other" / "ca.crt").read_bytes())
+    start_node(flower, unknown, patience_s=4)
+    start_node(flower, stranger)
+    assert "does not know this node's key" in flower.last_words(unknown.parent.name)
+    assert "not of the CA that you were given" in flower.last_words(stranger.parent.name)
+
+
+@pytest.mark.e2e
+def test_killed_again_and_again_the_nodes_come_back_and_the_study_is_finished(
+    flower: Flower, checkout: Path, wards: Wards, tmp_path: Path
+) -> None:
+    chance = random.Random(5)
+    study, nodes = _agree(wards, tmp_path)
+    folders = start_all(flower, checkout, tmp_path, nodes)
+    folder = folders["Ash"]
+    for turn, part in enumerate(("executor", "supernode", "executor", "parent", "parent")):
+        before = summary(folder)
+        time.sleep(2 * chance.random())
+        if part == "parent":
+            flower.kill("Ash")
+            start_node(flower, folder)
+        else:
+            os.kill(before["pids"][part], signal.SIGKILL)
+        began = time.monotonic()
+        flower.wait(functools.partial(renewed, folder, before, part), f"turn {turn}", 120)
+        print(part, "came back after", round(time.monotonic() - began, 1), "s")
+    config: Settings = {"study": str(study), "output": str(tmp_path / "run"), "seed": 3}
+    run_study(flower, checkout, config, seconds=150)
+    assert [r.accepted for r in _records(config)] == [HOSPITALS] * ROUNDS
+
+
+def renewed(folder: Path, before: dict[str, Any], part: str) -> bool:
+    """Return whether the node is connected again with a new process in place of the killed one."""
+    now = summary(folder)
+    if now["state"] != "connected":
+        return False
+    if part == "parent":
+        return bool(now["pid"] != before["pid"])
+    return bool(now["pids"][part] != before["pids"][part])

@@ -42,13 +42,13 @@ def write_site_file(folder: Path, **sections: Any) -> None:
 class Running:
     """A service that was started as a process; `status` reads what it has written."""
 
-    def __init__(self, folder: Path, *, patience_s: float) -> None:
+    def __init__(self, folder: Path, *parts: str, patience_s: float = 100) -> None:
         self.folder = folder
         tests = (ROOT / "tests" / "e2e", ROOT / "tests" / "client" / "executor")
         paths = os.pathsep.join(map(str, (ROOT, *tests)))
         command = [sys.executable, "-m", "table_node", str(folder), "light_wiring"]
         self.process = subprocess.Popen(
-            [*command, str(patience_s)],
+            [*command, str(patience_s), *parts],
             env=os.environ | {"PYTHONPATH": paths, "SECRET_OF_THE_DATABASE": "canary"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -82,8 +82,8 @@ class Running:
 def service(folder: Path) -> Iterator[Callable[..., Running]]:
     running: list[Running] = []
 
-    def start(**options: Any) -> Running:
-        running.append(Running(folder, **({"patience_s": 100} | options)))
+    def start(*parts: str) -> Running:
+        running.append(Running(folder, *parts))
         return running[-1]
 
     yield start

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.executor.conftest import Running, alive, write_site_file
+from tests.e2e.conftest import free_ports
 
 Start = Callable[..., Running]
 
@@ -66,6 +67,19 @@ def test_killed_parts_come_back_and_a_killed_parent_leaves_nobody(service: Start
     again = service()
     again.wait(again.ready)
     assert again.process.poll() is None
+
+
+def test_the_parts_run_apart_and_find_each_other(service: Start, folder: Path) -> None:
+    address, (port,) = "127.0.0.1:9", free_ports(1)
+    write_site_file(folder, coordinator={"address": address}, service={"runtime_port": port})
+    executor = service("executor")  # first: it waits for the other, and for the secret
+    network = service("supernode")
+    network.wait(lambda: not network.status["missing"] and executor.status["ready"])
+    log = (folder / "state/node.log").read_text()
+    assert "patients" not in (folder / "state/supernode/node.log").read_text() + log
+    for each in (executor, network):
+        each.process.send_signal(signal.SIGTERM)
+        assert each.process.wait(timeout=12) == 0
 
 
 def test_a_folder_that_is_not_complete_is_refused_with_a_cure(folder: Path) -> None:
