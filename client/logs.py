@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LOG_FILE, MAX_BYTES, KEPT = "node.log", 5_000_000, 5
 ROOT = Path(__file__).parents[1]
 OURS = "wardround"
+Log = structlog.stdlib.BoundLogger
 
 
 def about(error: BaseException) -> dict[str, str]:
@@ -74,7 +75,7 @@ def relay(send: "Callable[..., None]") -> None:
     sys.excepthook = lambda _kind, error, _trace: send("crash", **about(error))
 
 
-def open_log(state: Path, *, level: str = "info") -> structlog.stdlib.BoundLogger:
+def open_log(state: Path, *, level: str = "info") -> Log:
     """Return the node's log; its file is rotated and read by its owner only."""
     file = _PrivateFile(state / LOG_FILE, maxBytes=MAX_BYTES, backupCount=KEPT)
     file.setFormatter(ProcessorFormatter(processor=structlog.processors.JSONRenderer()))
@@ -85,7 +86,7 @@ def open_log(state: Path, *, level: str = "info") -> structlog.stdlib.BoundLogge
         handler.close()
     base.handlers, base.propagate = [file, shown], False
     base.setLevel(level.upper())
-    logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+    logger: Log = structlog.wrap_logger(
         base,
         processors=[
             structlog.stdlib.filter_by_level,
@@ -93,7 +94,7 @@ def open_log(state: Path, *, level: str = "info") -> structlog.stdlib.BoundLogge
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             ProcessorFormatter.wrap_for_formatter,
         ],
-        wrapper_class=structlog.stdlib.BoundLogger,
+        wrapper_class=Log,
     )
     return logger
 

@@ -4,14 +4,13 @@ import re
 import time
 from typing import Any
 
-from structlog.stdlib import BoundLogger
-
 from client.executor.codes import clean_code
 from client.executor.events import Event
 from client.executor.gauges import Gauges
 from client.executor.place import EXECUTOR, SUPERNODE
 from client.executor.status import Status, count
 from client.executor.troubles import Troubles
+from client.logs import Log
 from common.errors import SettingsError
 
 EXIT = re.compile(r"Exit Code: (\d{1,4})")
@@ -22,9 +21,7 @@ QUIET_S = 1.0
 class Hearing:
     """Takes events one by one; a part's events count only if that part may say such a thing."""
 
-    def __init__(
-        self, status: Status, log: BoundLogger, gauges: Gauges, troubles: Troubles
-    ) -> None:
+    def __init__(self, status: Status, log: Log, gauges: Gauges, troubles: Troubles) -> None:
         self._status, self._log, self._gauges, self._troubles = status, log, gauges, troubles
         self._up, self._fatal, self._changed, self._shown = False, "", True, 0.0
 

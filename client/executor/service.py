@@ -13,8 +13,6 @@ import time
 from contextlib import ExitStack
 from threading import Event as Flag
 
-from structlog.stdlib import BoundLogger
-
 from client.executor import child
 from client.executor.child import Child
 from client.executor.events import Event
@@ -31,7 +29,7 @@ from client.executor.place import (
 )
 from client.executor.status import WRITTEN_S, Status, status_file, versions
 from client.executor.troubles import PATIENCE_S, Troubles
-from client.logs import open_log
+from client.logs import Log, open_log
 from common.errors import SettingsError
 
 WIRING = "client.executor.wiring"
@@ -67,7 +65,7 @@ class Service:
         self,
         place: Place,
         parts: tuple[str, ...],
-        log: BoundLogger,
+        log: Log,
         gauges: Gauges,
         *,
         wiring: str,
