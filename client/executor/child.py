@@ -30,8 +30,9 @@ Hear = Callable[[str, Event], None]
 class Child:
     """One process and its successors.
 
-    name: its part. hear: called with the part and an event, from another thread. listened: whether
-    its stderr may be read; the executor's is not, for a library's texts may quote a patient.
+    name: its part. heard: when it has last said something, on the monotonic clock. hear: called
+    with the part and an event, from another thread. listened: whether its stderr may be read; the
+    executor's is not, for a library's texts may quote a patient.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Child:
         self.name, self._command, self._environment = name, command, environment
         self._cwd, self._hear, self._listened = cwd, hear, listened
         self._process: subprocess.Popen[bytes] | None = None
-        self._pause, self._due, self.starts = FIRST_PAUSE_S, 0.0, 0
+        self._pause, self._due, self.starts, self.heard = FIRST_PAUSE_S, 0.0, 0, 0.0
 
     @property
     def pid(self) -> int:
@@ -56,7 +57,7 @@ class Child:
 
     def start(self) -> None:
         """Start it; from the main thread, whose end the kernel takes for its parent's."""
-        self.starts += 1
+        self.starts, self.heard = self.starts + 1, time.monotonic()
         process = subprocess.Popen(  # noqa: S603
             self._command,
             cwd=self._cwd,
@@ -146,5 +147,6 @@ def executor(place: Place, port: int, hear: Hear, wiring: str) -> Child:
     inherited = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
     paths = [PACKAGES, *filter(None, [inherited.get("PYTHONPATH")])]
     own = {"FLWR_HOME": str(place.own / "flwr"), "PYTHONPATH": os.pathsep.join(paths)}
-    quiet = {"OMP_NUM_THREADS": "1"} | inherited | QUIET | own
+    usual = {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(place.state / "cache")}
+    quiet = usual | inherited | QUIET | own
     return Child("executor", command, quiet, place.folder, hear, listened=False)

@@ -35,6 +35,7 @@ from common.errors import SettingsError
 WIRING = "client.executor.wiring"
 EXECUTOR_GRACE_S, SEND_S, SUPERNODE_GRACE_S = 4.5, 0.4, 4.0
 HEARD = 1_000
+SILENT_S = {EXECUTOR: 60.0, SUPERNODE: 240.0}
 
 
 def serve(
@@ -115,12 +116,14 @@ class Service:
                 part, event = self._heard.get(timeout=left)
             except queue.Empty:
                 return
+            self._children[part].heard = time.monotonic()
             self._hearing.take(part, event)
             if event["event"] == "ready" or (part == SUPERNODE and event["event"] == "contact"):
                 self._children[part].well()
 
     def _look_after(self, each: Child) -> None:
         """Say why a child has ended; its successor comes after a pause."""
+        self._end_if_frozen(each)
         code = each.ended()
         if code is None or self.stopping.is_set():
             return
@@ -134,6 +137,14 @@ class Service:
         why = self._troubles.judge(self._status.trouble, time.monotonic(), joined=joined)
         self._status.trouble = self._status.trouble or "supernode-ended"
         self._log.warning("supernode ended", why=why, exit=code)
+
+    def _end_if_frozen(self, each: Child) -> None:
+        """End a child that has long said nothing; one that loads its libraries is given time."""
+        silent = time.monotonic() - each.heard > SILENT_S[each.name]
+        if each.pid and silent and (each.name == SUPERNODE or self._status.ready):
+            self._log.error(f"{each.name} says nothing any more and is started again")
+            self._status.ready = self._status.ready and each.name != EXECUTOR
+            each.kill()
 
     def _tell(self) -> None:
         """Write the status when it is due, and tell systemd."""

@@ -221,6 +221,24 @@ def test_systemd_is_told_if_it_has_started_us(
         notify("READY=1")
 
 
+def test_a_child_that_takes_its_leave_is_asked_once(tmp_path: Path) -> None:
+    script = (
+        "import signal, time; from client.executor.lifeline import hold_lifeline\n"
+        f"def leave(*_): open({str(tmp_path / 'left')!r}, 'a').write('x'); time.sleep(0.5)\n"
+        "signal.signal(signal.SIGTERM, leave); hold_lifeline(signal.SIGTERM, grace_s=1)\n"
+        "print('held', flush=True); time.sleep(60); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdin
+        assert child.stdout
+        child.stdout.readline()
+        child.stdin.close()
+        assert child.wait(timeout=10) == -signal.SIGKILL
+    assert (tmp_path / "left").read_text() == "x"
+
+
 @pytest.mark.parametrize("way", ["pipe", "kill"])
 def test_a_child_does_not_outlive_its_parent(way: str) -> None:
     script = (
