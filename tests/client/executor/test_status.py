@@ -115,6 +115,7 @@ def test_counts_of_codes_are_bounded() -> None:
 
 
 def test_a_part_is_held_once(tmp_path: Path) -> None:
+    (tmp_path / "supernode").mkdir()
     assert not runs(tmp_path, "executor")
     with holding(tmp_path, ("executor",)):
         assert runs(tmp_path, "executor")
