@@ -1,18 +1,14 @@
 """The ClientApp: adapts the received initialization on its own episodes, answers with the update.
 
-The same object serves the in-process grid, Flower's simulation and a deployment. Whatever goes
-wrong here stays in the site's own log; upward goes a reason code, never an exception's text.
+The same object serves the in-process grid, Flower's simulation and a deployment. Every handler
+stands behind the door (client/door.py).
 """
 
-import logging
-from collections.abc import Callable
-from functools import wraps
-
-import torch
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from client import masked_app
+from client.door import door
 from client.membership import require_profile
 from client.release import release
 from client.site import open_site
@@ -21,51 +17,32 @@ from common.messages import (
     HELLO,
     UPDATE,
     Greeting,
-    error_reply,
     greeting_content,
     read_instruction,
     reply,
     update_content,
 )
+from common.messages.frame import study_of
 from common.messages.masked import ADVERTISE, CONFIRM, DEAL, INPUT, REVEAL
-
-log = logging.getLogger("wardround.client")
-Handler = Callable[[Message, Context], Message]
 
 app = ClientApp()
 
 
-def answers_with_code(handler: Handler) -> Handler:
-    """Turn any exception of `handler` into a reply that names its kind only."""
-
-    @wraps(handler)
-    def guarded(message: Message, context: Context) -> Message:
-        torch.set_num_threads(1)
-        try:
-            return handler(message, context)
-        except Exception as error:
-            log.exception("%s failed", handler.__name__)
-            code = error.code if isinstance(error, InvalidMessage) else type(error).__name__
-            return error_reply(message, code)
-
-    return guarded
-
-
 @app.query(HELLO)
-@answers_with_code
+@door
 def hello(message: Message, context: Context) -> Message:
     """Say which site this is and which study it holds."""
-    study, site, *_ = open_site(context.node_config, context.run_config)
-    return reply(message, greeting_content(Greeting(site.name, study.id)))
+    opened = open_site(context.node_config, context.run_config, study_of(message.content))
+    return reply(message, greeting_content(Greeting(opened.site.name, opened.study.id)))
 
 
 @app.train(UPDATE)
-@answers_with_code
+@door
 def update(message: Message, context: Context) -> Message:
     """Adapt on this round's episodes and answer with the meta-gradient alone."""
-    opened = open_site(context.node_config, context.run_config)
-    study, site, learner, _ = opened
-    instruction = read_instruction(message.content, dim=learner.dim)
+    opened = open_site(context.node_config, context.run_config, study_of(message.content))
+    study, site = opened.study, opened.site
+    instruction = read_instruction(message.content, dim=opened.learner.dim)
     if instruction.study != study.id:
         raise InvalidMessage(
             "wrong-study",
@@ -85,4 +62,4 @@ for route, handler in (
     (app.query(CONFIRM), masked_app.confirm),
     (app.query(REVEAL), masked_app.reveal),
 ):
-    route(answers_with_code(handler))
+    route(door(handler))

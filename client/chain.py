@@ -1,4 +1,4 @@
-"""The file of a hash-chained ledger: one writer at a time, nothing ever overwritten.
+"""The file of a hash-chained book, such as the ledger: one writer at a time, never overwritten.
 
 A record is on the disk before `append` returns. Beside the file stands an anchor, the number and
 digest of its last line: a file that does not hold the anchored line was rolled back or replaced.
@@ -6,7 +6,6 @@ Several processes may use one ledger in turn: each first reads what the others h
 """
 
 import fcntl
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -14,22 +13,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from client.lines import FIRST, VERSION, Line, Record, damaged, decode, digest, encode, encode_torn
+from client.anchors import Anchor, read_anchor, write_anchor
+from client.lines import (
+    FIRST,
+    LEDGER_BOOK,
+    VERSION,
+    Book,
+    Line,
+    Record,
+    damaged,
+    decode,
+    digest,
+    encode,
+    encode_torn,
+)
 from common.crypto import SigningKey
 from common.errors import PrivacyError
-from common.files import sync_folder, write_atomically
+from common.files import sync_folder
 
-LEDGER, ANCHOR, LOCK = "ledger.jsonl", "ledger.anchor", "ledger.lock"
 Clock = Callable[[], float]
 """Seconds since 1970; never goes back."""
 _PATIENCE_S = 30.0
-
-
-class Anchor(NamedTuple):
-    """A line that a ledger must hold: 0 and FIRST before there is any."""
-
-    seq: int
-    digest: str
 
 
 class _Head(NamedTuple):
@@ -43,42 +47,48 @@ class _Head(NamedTuple):
 
 
 class Chain:
-    """The chain in a folder; use `create` or `open`."""
+    """The chain of a book in a folder; use `create` or `open`."""
 
-    def __init__(self, folder: Path, identity: bytes, clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, identity: bytes, clock: Clock, book: Book = LEDGER_BOOK
+    ) -> None:
         self._folder, self._identity, self._clock = folder, SigningKey(identity), clock
+        self._book = book
         self._head = _Head()
         self._file = -1
 
     @classmethod
-    def create(cls, folder: Path, identity: bytes, clock: Clock) -> Self:
+    def create(cls, folder: Path, identity: bytes, clock: Clock, book: Book = LEDGER_BOOK) -> Self:
         """Return a new, empty chain.
 
         Raises:
             PrivacyError: there is one, or there was one.
         """
-        if (folder / LEDGER).exists() or _anchor(folder, Anchor(0, FIRST)).seq:
+        path = folder / book.file
+        if path.exists() or read_anchor(folder, book, Anchor()).seq:
             raise PrivacyError(
-                "a ledger was begun here already",
-                where=str(folder / LEDGER),
+                f"{book.title} was begun here already",
+                where=str(path),
                 remedy="go on with it; if it is lost, restore it from a backup",
             )
-        _write_anchor(folder, Anchor(0, FIRST))
-        os.close(os.open(folder / LEDGER, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        write_anchor(folder, book, Anchor())
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         sync_folder(folder)
-        return cls(folder, identity, clock)
+        return cls(folder, identity, clock, book)
 
     @classmethod
-    def open(cls, folder: Path, identity: bytes, clock: Clock) -> tuple[Self, list[Line]]:
+    def open(
+        cls, folder: Path, identity: bytes, clock: Clock, book: Book = LEDGER_BOOK
+    ) -> tuple[Self, list[Line]]:
         """Return the chain and all its lines, verified.
 
         Raises:
             PrivacyError: it is missing, damaged, rolled back or younger than the clock.
         """
-        chain = cls(folder, identity, clock)
+        chain = cls(folder, identity, clock, book)
         with chain.locked() as lines:
-            chain.require(_anchor(folder), lines)
-            _write_anchor(folder, chain.head)  # a crash may have left it a line behind
+            chain.require(read_anchor(folder, book), lines)
+            write_anchor(folder, book, chain.head)  # a crash may have left it a line behind
         return chain, lines
 
     @property
@@ -88,7 +98,7 @@ class Chain:
 
     def where(self, seq: int) -> str:
         """Return the place of a line, for errors."""
-        return f"{self._folder / LEDGER}, line {seq}"
+        return f"{self._folder / self._book.file}, line {seq}"
 
     def require(self, anchor: Anchor, lines: list[Line]) -> None:
         """Return if the lines, which are all there are, hold the anchored one.
@@ -98,7 +108,7 @@ class Chain:
         """
         held = {0: FIRST} | {line.seq: line.digest for line in lines}
         if held.get(anchor.seq) != anchor.digest:
-            raise damaged("it is not the one that was anchored", self.where(anchor.seq))
+            raise damaged("it is not the one that was anchored", self.where(anchor.seq), self._book)
 
     @contextmanager
     def locked(self) -> Iterator[list[Line]]:
@@ -109,12 +119,12 @@ class Chain:
         """
         with self._alone():
             try:
-                self._file = os.open(self._folder / LEDGER, os.O_RDWR | os.O_APPEND)
+                self._file = os.open(self._folder / self._book.file, os.O_RDWR | os.O_APPEND)
             except FileNotFoundError as error:
                 raise PrivacyError(
-                    "the ledger is missing",
+                    f"{self._book.title} is missing",
                     where=self.where(1),
-                    remedy="restore it; a hospital's first one is made by `wardround node budget`",
+                    remedy=f"restore it; a hospital's first one is made by `{self._book.maker}`",
                 ) from error
             try:
                 yield self._catch_up()
@@ -128,18 +138,18 @@ class Chain:
             PrivacyError: the clock was set back.
         """
         record = self._stamped() | {"kind": kind} | fields
-        return self._write(encode(record, self._identity), record)
+        return self._write(encode(record, self._identity, self._book), record)
 
     def _catch_up(self) -> list[Line]:
         """Return the lines since the last time, after checking that the last one still stands."""
         head = self._head
         size = os.fstat(self._file).st_size
         if size < head.end:
-            raise damaged("it ends before this line does", self.where(head.seq))
+            raise damaged("it ends before this line does", self.where(head.seq), self._book)
         data = os.pread(self._file, size - head.start, head.start)
         known = data[: head.end - head.start]
         if head.seq and digest(known[:-1]) != head.digest:
-            raise damaged("this line was altered", self.where(head.seq))
+            raise damaged("this line was altered", self.where(head.seq), self._book)
         *whole, torn = data[len(known) :].split(b"\n")
         lines = [self._read(raw) for raw in whole]
         self._now()
@@ -147,9 +157,10 @@ class Chain:
 
     def _read(self, raw: bytes) -> Line:
         seq, where = self._head.seq + 1, self.where(self._head.seq + 1)
-        line = decode(raw, self._identity.public, seq=seq, previous=self._head.digest, where=where)
+        public, previous = self._identity.public, self._head.digest
+        line = decode(raw, public, seq=seq, previous=previous, where=where, book=self._book)
         if line.record["time"] < self._head.time:
-            raise damaged("it is older than the line before it", where)
+            raise damaged("it is older than the line before it", where, self._book)
         self._advance(line, len(raw))
         return line
 
@@ -159,7 +170,7 @@ class Chain:
         Whoever was writing it may not have gone on; that counts as if it had.
         """
         record = self._stamped() | {"kind": "torn", "torn": digest(torn)}
-        return self._write(encode_torn(record, self._identity, torn), record, torn)
+        return self._write(encode_torn(record, self._identity, torn, self._book), record, torn)
 
     def _write(self, raw: bytes, record: Record, torn: bytes = b"") -> Line:
         rest = memoryview(raw + b"\n")
@@ -167,7 +178,7 @@ class Chain:
             rest = rest[os.write(self._file, rest) :]
         os.fsync(self._file)
         line = Line(record["seq"], digest(torn + raw), record)
-        _write_anchor(self._folder, Anchor(line.seq, line.digest))
+        write_anchor(self._folder, self._book, Anchor(line.seq, line.digest))
         self._advance(line, len(torn + raw))
         return line
 
@@ -191,7 +202,7 @@ class Chain:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        lock = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        lock = os.open(self._folder / f"{self._book.stem}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             self._wait(lock, time.monotonic() + _PATIENCE_S)
             yield
@@ -205,23 +216,8 @@ class Chain:
             except BlockingIOError as error:
                 if time.monotonic() > until:
                     raise PrivacyError(
-                        "another process keeps the ledger to itself",
+                        f"another process keeps {self._book.title} to itself",
                         where=self.where(self._head.seq + 1),
                         remedy="end it, or wait for it",
                     ) from error
             time.sleep(0.01)
-
-
-def _anchor(folder: Path, default: Anchor | None = None) -> Anchor:
-    path = folder / ANCHOR
-    if default is not None and not path.exists():
-        return default
-    try:
-        found = json.loads(path.read_bytes())
-        return Anchor(int(found["seq"]), str(found["digest"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise damaged("its anchor is missing or unreadable", str(path)) from error
-
-
-def _write_anchor(folder: Path, anchor: Anchor) -> None:
-    write_atomically(folder / ANCHOR, json.dumps(anchor._asdict()).encode())

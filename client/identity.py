@@ -1,12 +1,11 @@
-"""The hospital's identity: the private key that signs its ledger."""
+"""The hospital's identity: the private key that signs its ledger and its audit log."""
 
 from pathlib import Path
 
-from client.chain import ANCHOR, LEDGER
+from client.lines import AUDIT_BOOK, LEDGER_BOOK
 from client.site_keys import IDENTITY_FILE as IDENTITY
-from client.site_keys import read_key, site_key
 from common.errors import PrivacyError
-from common.files import sync_folder
+from common.key_files import make_key, read_key
 
 
 def read_identity(folder: Path) -> bytes:
@@ -34,12 +33,12 @@ def make_identity(folder: Path) -> bytes:
     path = folder / IDENTITY
     if path.exists():
         return read_identity(folder)
-    if any((folder / name).exists() for name in (LEDGER, ANCHOR)):
-        raise PrivacyError(
-            "the identity that signed this ledger is missing",
-            where=str(path),
-            remedy="restore it from a backup; another one could not go on with the ledger",
-        )
-    site_key(folder, IDENTITY)
-    sync_folder(folder)
+    for book in (LEDGER_BOOK, AUDIT_BOOK):
+        if any((folder / name).exists() for name in (book.file, book.anchor)):
+            raise PrivacyError(
+                f"the identity that signed {book.title} is missing",
+                where=str(path),
+                remedy="restore it from a backup; another one could not go on with it",
+            )
+    make_key(path)
     return read_identity(folder)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Self
 
 from client.account import Account, Balance, Kind, Reservation, plan
-from client.chain import LEDGER, Anchor, Chain, Clock
-from client.lines import Line, Record
+from client.anchors import Anchor
+from client.chain import Chain, Clock
+from client.lines import LEDGER_BOOK, Line, Record
 from common.errors import PrivacyError
 from common.privacy.accounting import epsilon
 from common.privacy.cost import StudyCost
@@ -152,4 +153,4 @@ class Ledger:
 
 def has_ledger(folder: Path) -> bool:
     """Return whether a folder holds a ledger."""
-    return (folder / LEDGER).exists()
+    return (folder / LEDGER_BOOK.file).exists()

@@ -14,13 +14,39 @@ from common.crypto import SigningKey, verify
 from common.errors import CryptoError, PrivacyError
 
 Record = dict[str, Any]
-LABEL = "wardround/ledger/v1"
 VERSION = 1
 FIRST = "0" * 64
 """What stands for the digest of the line before the first one."""
 _SEPARATOR = b"\x1e"
 _SIGNATURE, _END = b',"sig":"', b'"}'
 _TAIL = len(_SIGNATURE) + 128 + len(_END)
+
+
+class Book(NamedTuple):
+    """A chained file. stem: of its files' names. title: in errors. maker: what begins it."""
+
+    stem: str
+    title: str
+    maker: str
+
+    @property
+    def label(self) -> str:
+        """What its signatures are for."""
+        return f"wardround/{self.stem}/v1"
+
+    @property
+    def file(self) -> str:
+        """The name of the file of its lines."""
+        return f"{self.stem}.jsonl"
+
+    @property
+    def anchor(self) -> str:
+        """The name of the file that holds its last line's number and digest."""
+        return f"{self.stem}.anchor"
+
+
+LEDGER_BOOK = Book("ledger", "the ledger", "wardround node budget")
+AUDIT_BOOK = Book("audit", "the audit log", "wardround node approve")
 
 
 class Line(NamedTuple):
@@ -36,53 +62,64 @@ def digest(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def encode(record: Record, identity: SigningKey) -> bytes:
+def encode(record: Record, identity: SigningKey, book: Book = LEDGER_BOOK) -> bytes:
     """Return the signed line of a record, without newline."""
     body = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-    return body[:-1] + _SIGNATURE + identity.sign(LABEL, body).hex().encode() + _END
+    return body[:-1] + _SIGNATURE + identity.sign(book.label, body).hex().encode() + _END
 
 
-def encode_torn(record: Record, identity: SigningKey, torn: bytes) -> bytes:
+def encode_torn(
+    record: Record, identity: SigningKey, torn: bytes, book: Book = LEDGER_BOOK
+) -> bytes:
     """Return what goes behind the bytes of a torn line, to make a whole line of both."""
-    return _SEPARATOR + encode(record | {"kind": "torn", "torn": digest(torn)}, identity)
+    return _SEPARATOR + encode(record | {"kind": "torn", "torn": digest(torn)}, identity, book)
 
 
-def decode(raw: bytes, public: bytes, *, seq: int, previous: str, where: str) -> Line:
+def decode(
+    raw: bytes,
+    public: bytes,
+    *,
+    seq: int,
+    previous: str,
+    where: str,
+    book: Book = LEDGER_BOOK,
+) -> Line:
     """Return the line if it is the one with number `seq` after the line with digest `previous`.
 
     Raises:
         PrivacyError: it is not, or was altered.
     """
     torn, separator, text = raw.rpartition(_SEPARATOR)
-    record = _verified(text, public, where)
+    record = _verified(text, public, where, book)
     whole = record.get("v") == VERSION and isinstance(record.get("time"), int)
     if not whole or (record.get("kind") == "torn") != bool(separator):
-        raise damaged("it is no record of this version", where)
+        raise damaged("it is no record of this version", where, book)
     if separator and record.get("torn") != digest(torn):
-        raise damaged("the bytes of a torn record were altered", where)
+        raise damaged("the bytes of a torn record were altered", where, book)
     if record.get("seq") != seq or record.get("prev") != previous:
-        raise damaged("the chain is broken before it", where)
+        raise damaged("the chain is broken before it", where, book)
     return Line(seq, digest(raw), record)
 
 
-def damaged(what: str, where: str) -> PrivacyError:
-    """Return the error for a ledger that cannot be relied upon."""
+def damaged(what: str, where: str, book: Book = LEDGER_BOOK) -> PrivacyError:
+    """Return the error for a book that cannot be relied upon."""
     return PrivacyError(
-        f"the ledger is damaged: {what}",
+        f"{book.title} is damaged: {what}",
         where=where,
         remedy="nothing leaves until it is restored from a copy at least as new as its anchor",
     )
 
 
-def _verified(text: bytes, public: bytes, where: str) -> Record:
+def _verified(text: bytes, public: bytes, where: str, book: Book) -> Record:
     if text[-_TAIL:][: len(_SIGNATURE)] != _SIGNATURE or not text.endswith(_END):
-        raise damaged("this line is not signed", where)
+        raise damaged("this line is not signed", where, book)
     body = text[:-_TAIL] + b"}"
     try:
-        verify(public, bytes.fromhex(text[-_TAIL:][len(_SIGNATURE) : -2].decode()), LABEL, body)
+        signature = bytes.fromhex(text[-_TAIL:][len(_SIGNATURE) : -2].decode())
+        verify(public, signature, book.label, body)
         record = json.loads(body)
     except (CryptoError, ValueError) as error:
-        raise damaged("this line was altered, or another site signed it", where) from error
+        raise damaged("this line was altered, or another site signed it", where, book) from error
     if not isinstance(record, dict):
-        raise damaged("it is no record", where)
+        raise damaged("it is no record", where, book)
     return record

@@ -16,8 +16,8 @@ from client.membership import open_masker, require_profile
 from client.release import release
 from client.site import Opened, open_site
 from common.messages import Instruction, reply
+from common.messages.frame import study_of
 from common.messages.masked import (
-    MaskedInstruction,
     confirmation_content,
     deal_content,
     input_content,
@@ -37,7 +37,7 @@ STATE = "masking"
 
 def advertise(message: Message, context: Context) -> Message:
     """Join a session of secure aggregation."""
-    opened, masker = _masker(context)
+    opened, masker = _masker(message, context)
     with masker.burning():
         terms = read_opening(message.content, study=opened.study.id)
         return reply(message, offer_content(masker.advertise(terms)))
@@ -45,7 +45,7 @@ def advertise(message: Message, context: Context) -> Message:
 
 def deal(message: Message, context: Context) -> Message:
     """Deal shares of this site's secrets."""
-    opened, masker = _masker(context)
+    opened, masker = _masker(message, context)
     with masker.burning():
         offers = read_offers(message.content, study=opened.study.id)
         return reply(message, deal_content(masker.deal(offers)))
@@ -53,17 +53,17 @@ def deal(message: Message, context: Context) -> Message:
 
 def masked_input(message: Message, context: Context) -> Message:
     """Answer with the update under its masks."""
-    opened, masker = _masker(context)
+    opened, masker = _masker(message, context)
     study, dim = opened.study, opened.learner.dim
     with masker.burning():
         asked = read_masked_instruction(message.content, study=study.id, dim=dim)
         theta = theta_digest(asked.theta.numpy().astype("<f4").tobytes())
         fresh = 1 + asked.call.deck.turn if masker.state().revealed(asked.call.round) else 0
-        run = str(message.metadata.run_id)
+        run, instruction = str(message.metadata.run_id), asked.instruction
         words = masker.masked_input(
             asked.call,
             theta,
-            lambda: _weighted(opened, asked, run=run, fresh=fresh),
+            lambda: weighted(opened, instruction, run=run, fresh=fresh),
             fresh=bool(fresh),
         )
         return reply(message, input_content(asked.call, words))
@@ -71,7 +71,7 @@ def masked_input(message: Message, context: Context) -> Message:
 
 def confirm(message: Message, context: Context) -> Message:
     """Sign whose inputs are added up."""
-    opened, masker = _masker(context)
+    opened, masker = _masker(message, context)
     with masker.burning():
         asked = read_confirm(message.content, study=opened.study.id)
         answer = masker.confirm(asked.turn, asked.survivors, asked.cells)
@@ -80,26 +80,24 @@ def confirm(message: Message, context: Context) -> Message:
 
 def reveal(message: Message, context: Context) -> Message:
     """Tell the shares of a turn in which a site has dropped out."""
-    opened, masker = _masker(context)
+    opened, masker = _masker(message, context)
     with masker.burning():
         asked = read_reveal(message.content, study=opened.study.id)
         shares = masker.reveal(asked.turn, asked.signatures, asked.cells)
         return reply(message, shares_content(asked.turn, shares))
 
 
-def _masker(context: Context) -> tuple[Opened, Masker]:
-    opened = open_site(context.node_config, context.run_config)
+def _masker(message: Message, context: Context) -> tuple[Opened, Masker]:
+    opened = open_site(context.node_config, context.run_config, study_of(message.content))
     require_profile(opened.study, masked=True)
-    memory = ContextStore(context.state)
-    return opened, open_masker(opened, context.node_config, context.run_config, memory)
+    return opened, open_masker(opened, context.run_config, ContextStore(context.state))
 
 
-def _weighted(
-    opened: Opened, asked: MaskedInstruction, *, run: str, fresh: int
+def weighted(
+    opened: Opened, instruction: Instruction, *, run: str, fresh: int = 0
 ) -> NDArray[np.float64]:
     """Return the site's update [d] times its public weight."""
     weights = {site.name: site.weight for site in opened.study.sites}
-    instruction = Instruction(asked.study, asked.call.round, asked.theta)
     update = release(opened, instruction, run=run, fresh=fresh)
     return weights[opened.site.name] * update.double().numpy()
 

@@ -1,11 +1,10 @@
 """Who a site is in secure aggregation: its identity, its roster, its own minima.
 
-A hospital names in its own node config, beside what `client.site` reads:
+A hospital says in site.toml where the roster is that the hospitals have signed, and under `limits`:
 
-    roster       path of the roster that the hospitals have signed
-    min-cohort   so many sites at least in every sum: 3 or more, 5 if it is not given
-    colluders    how many peers it allows for that are in league with the coordinator: 1
-    fast-path    whether it tells shares of self-masks in the second phase if nobody drops out: true
+    min_cohort   so many sites at least in every sum
+    colluders    how many peers it allows for that are in league with the coordinator
+    fast_path    whether it tells shares of self-masks in the second phase if nobody drops out
 
 In its `state` folder it keeps identity.key, the secret half of the key that the roster names (mode
 0600), roster.json, the roster that it has accepted, and what secure aggregation must remember.
@@ -17,6 +16,7 @@ from pathlib import Path
 from client.identity import read_identity
 from client.masking import FileStore, Masker, Store, milliseconds
 from client.site import Opened
+from client.site_file import Limits
 from common.crypto import SigningKey, derive
 from common.errors import InvalidMessage, SettingsError
 from common.files import write_atomically
@@ -29,27 +29,24 @@ from common.study import Study
 ROSTER_FILE = "roster.json"
 
 
-def open_masker(opened: Opened, node: RunSettings, run: RunSettings, memory: Store) -> Masker:
+def open_masker(opened: Opened, run: RunSettings, memory: Store) -> Masker:
     """Return the site's part in secure aggregation; memory: a virtual site's.
 
     Raises:
         SettingsError: a setting is missing, or the roster, the study and this site do not agree.
     """
-    study, site, learner, _ = opened
-    if "partition-id" in node:
+    study, site, hospital = opened.study, opened.site, opened.hospital
+    if hospital is None:
         key, store = SigningKey(virtual_identity(site.key)), memory
         roster = _virtual_roster(frozenset(run.items()))
         fast_path = bool(run.get("fast-path", True))
-        policy = _policy(
-            study, learner.dim, {"min-cohort": SMALLEST_COHORT, "fast-path": fast_path}
-        )
+        limits = Limits(min_cohort=SMALLEST_COHORT, fast_path=fast_path)
     else:
-        folder = Path(str(node["state"]))
-        secret = read_identity(folder)
-        key = SigningKey(secret)
-        store = masking_store(folder, study, secret)
-        roster = accept_roster(_roster_path(node), folder)
-        policy = _policy(study, learner.dim, node)
+        secret = read_identity(hospital.state)
+        key, store = SigningKey(secret), masking_store(hospital.state, study, secret)
+        roster = accept_roster(hospital.roster, hospital.state)
+        limits = hospital.rules.limits
+    policy = policy_of(study, opened.learner.dim, limits)
     check_agreement(study, roster, site.name, key)
     return Masker(Seat(site.name, key, roster, policy), store)
 
@@ -119,22 +116,15 @@ def _virtual_roster(run: frozenset[tuple[str, str | int | float | bool]]) -> Ros
     return read_roster(simulated_source().roster(dict(run)), where="simulation").roster
 
 
-def _policy(study: Study, dim: int, given: RunSettings) -> Policy:
+def policy_of(study: Study, dim: int, limits: Limits) -> Policy:
+    """Return a site's own minima in a session for vectors [dim]."""
     return Policy(
         study=study.id,
         dim=dim,
-        min_cohort=int(given.get("min-cohort", 5)),
-        colluders=int(given.get("colluders", 1)),
-        fast_path=bool(given.get("fast-path", True)),
+        min_cohort=limits.min_cohort,
+        colluders=limits.colluders,
+        fast_path=limits.fast_path,
     )
-
-
-def _roster_path(node: RunSettings) -> Path:
-    if not node.get("roster"):
-        raise SettingsError(
-            "roster is not set", where="node config", remedy="start the node with roster=..."
-        )
-    return Path(str(node["roster"]))
 
 
 def _disagreement(what: str) -> SettingsError:

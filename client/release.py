@@ -24,7 +24,7 @@ def release(opened: Opened, instruction: Instruction, *, run: str = "", fresh: i
     Raises:
         WardroundError: the update may not leave, or there is none.
     """
-    study, site, learner, books = opened
+    study, site, learner, books, _ = opened
     index = instruction.round_index
     if learner.mechanism is None:
         draws = stream(site.key, "episodes", counter=index)

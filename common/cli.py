@@ -1,8 +1,8 @@
 """The command line: put together from the commands that the installed packages offer.
 
-A package adds a command under the entry point group `wardround.commands`, or one of a family of
-commands under `wardround.node.commands`; so this module imports none of the upper layers, and a
-hospital's install shows a hospital's commands only.
+A package adds a command under the entry point group `wardround.commands`, or one of a family, such
+as `wardround.node.commands`; so this module imports none of the upper layers, and a hospital's
+install shows a hospital's commands only.
 """
 
 import os
@@ -14,7 +14,10 @@ import typer
 from common.errors import WardroundError
 
 INTERRUPTED = 130
-FAMILIES = {"node": "What the keeper of a hospital's node decides."}
+FAMILIES = {
+    "node": "What the keeper of a hospital's node decides.",
+    "coordinator": "What the coordinator of a study does.",
+}
 
 
 def make_app() -> typer.Typer:

@@ -57,12 +57,22 @@ class Feature(Part):
 
 
 class TaskRule(Part):
-    """A diagnosis: which values of which column are positive, and which features would leak it."""
+    """A diagnosis: which values of which column are positive, and which features would leak it.
+
+    prevalence: the range of shares of positive patients that the study expects at its sites.
+    """
 
     name: Name
     column: Name
     positive: tuple[Value, ...] = (1,)
     forbidden: tuple[Name, ...] = ()
+    prevalence: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.prevalence and not 0 <= self.prevalence[0] < self.prevalence[1] <= 1:
+            raise ValueError(f"prevalence of {self.name} is no range of shares, such as [0.1, 0.4]")
+        return self
 
 
 class GroupRule(Part):

@@ -19,14 +19,11 @@ from common.messages.masked import (
 )
 from common.privacy.masking.keys import CELL_BYTES
 from common.privacy.masking.roster import Roster
-from common.privacy.masking.rules import check_advertisements, threshold_of, today_of
+from common.privacy.masking.rules import TURNS, check_advertisements, threshold_of, today_of
 from common.privacy.masking.session import Session
 from common.privacy.masking.statements import Advertisement, Context, Signed, violation
 from common.study import Study
 from server.exchange import Phase, Post, SiteOutcome, exchange_by_site
-
-TURNS = 32
-"""Attempts at a round that a session serves."""
 
 T = TypeVar("T")
 

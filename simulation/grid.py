@@ -13,11 +13,11 @@ from typing import cast
 from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
-from flwr.supercore.inflatable.inflatable_object import InflatableObject, get_all_nested_objects
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from common.messages.wire import wire_objects, wire_size
 from simulation.faults import Fault, spoil
 
 log = logging.getLogger("wardround.grid")
@@ -112,8 +112,7 @@ class InProcessGrid(Grid):
         """Return the message as it is after Flower's serialisation, content copied bit for bit."""
         if not self._serialise or message.has_error():
             return message
-        objects = get_all_nested_objects(message)
-        contents = {key: part.deflate() for key, part in objects.items()}
+        contents = wire_objects(message)
         copy = cast(Message, inflate_object_from_contents(message.object_id, contents))
         copy.metadata.__dict__["_message_id"] = message.metadata.message_id
         return copy
@@ -121,9 +120,4 @@ class InProcessGrid(Grid):
     def _size(self, message: Message) -> int:
         if not self._serialise or message.has_error():
             return 0
-        return content_bytes(message)
-
-
-def content_bytes(content: InflatableObject) -> int:
-    """Return the bytes of a message, or of its content alone, in Flower's wire format."""
-    return sum(len(part.deflate()) for part in get_all_nested_objects(content).values())
+        return wire_size(message)

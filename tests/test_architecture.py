@@ -19,6 +19,8 @@ OWNERS = {
     "flwr": {
         "common/messages/",
         "client/app.py",
+        "client/door.py",
+        "client/dry/",
         "client/masked_app.py",
         "client/executor/",
         "server/app.py",
@@ -36,6 +38,7 @@ OWNERS = {
     "sqlalchemy": {"client/sources/"},
     "duckdb": {"client/sources/"},
     "fhir": {"client/sources/fhir.py"},
+    "httpx": {"client/doctor/network.py"},
     "structlog": {"client/logs.py"},
     "prometheus_client": {"client/executor/"},
     "onnx": {"client/export.py"},

@@ -20,7 +20,7 @@ class Only(StrEnum):
 
 def start(
     *,
-    folder: Folder,
+    folder: Folder = Path(),
     only: Annotated[
         Only | None, typer.Option(help="Run one part; the other is a service of its own.")
     ] = None,
@@ -45,7 +45,7 @@ def start(
 
 def status(
     *,
-    folder: Folder,
+    folder: Folder = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Say whether the node runs and is connected; the exit code is 0 only then."""

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.site_file import SITE_FILE, STATE, SiteFile, read_site_file
-from client.site_keys import KEY_BYTES
 from common.errors import SettingsError
 from common.files import write_atomically
+from common.key_files import KEY_BYTES
 
 SUPERNODE, EXECUTOR = "supernode", "executor"
 PARTS = (SUPERNODE, EXECUTOR)

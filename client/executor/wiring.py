@@ -34,6 +34,6 @@ def node_config(folder: Path) -> dict[str, Value]:
 
 def approved_bundles(folder: Path) -> frozenset[str]:
     """Return the SHA-256 of the approved bundles, read anew: a withdrawn one is refused at once."""
-    from client.site_file import read_site_file
+    from client.gate.gate import approved_bundles
 
-    return frozenset(read_site_file(folder).service.bundles)
+    return approved_bundles(folder)

@@ -43,7 +43,7 @@ def _serve(
 ) -> int:
     from client.executor.executor import Executor
     from client.executor.flower import RuntimeQueue, check_flower
-    from client.site_keys import read_key
+    from common.key_files import read_key
 
     check_flower()
     parts: ModuleType = importlib.import_module(wiring)

@@ -53,6 +53,13 @@ def read_head(content: RecordDict, keys: dict[str, type], *, vector: bool = Fals
     return {name: value for name, value in head.items() if isinstance(value, str | int | bytes)}
 
 
+def study_of(content: RecordDict) -> str:
+    """Return which study a request says that it is about, not yet checked; "" if it does not."""
+    head = content.get(HEAD)
+    study = head.get("study") if isinstance(head, ConfigRecord) else None
+    return study if isinstance(study, str) else ""
+
+
 def require_same(found: object, expected: object, code: str, what: str) -> None:
     """Return if both are equal.
 

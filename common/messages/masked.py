@@ -21,6 +21,7 @@ from common.messages.frame import (
     read_head,
     require_same,
 )
+from common.messages.plain import Instruction
 from common.privacy.masking.ring import Words
 from common.privacy.masking.shamir import SHARE_BYTES
 from common.privacy.masking.statements import Call, Hex64, Signed, SiteName, Statement
@@ -52,6 +53,11 @@ class MaskedInstruction:
     study: str
     call: Call
     theta: Tensor
+
+    @property
+    def instruction(self) -> Instruction:
+        """The same without masks: what the update is made for."""
+        return Instruction(self.study, self.call.round, self.theta)
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ class Greeting:
     study: str
 
 
-def hello_request() -> RecordDict:
-    """Return the request that a site says who it is."""
-    return content_of({})
+def hello_request(study: str) -> RecordDict:
+    """Return the request that a site says who it is, if it takes part in the study of this id."""
+    return content_of({"study": study})
 
 
 def greeting_content(greeting: Greeting) -> RecordDict:

@@ -18,16 +18,15 @@ import numpy as np
 from client.masking import Masker, MemoryStore, milliseconds
 from common.crypto import SigningKey, digest
 from common.messages.masked import input_content
+from common.messages.wire import wire_size
 from common.privacy.masking.member import Seat
 from common.privacy.masking.ring import Words
 from common.privacy.masking.roster import Roster, RosterSite
-from common.privacy.masking.rules import Policy, threshold_of, today_of
+from common.privacy.masking.rules import TURNS, Policy, threshold_of, today_of
 from common.privacy.masking.session import Session
 from common.privacy.masking.statements import Call, Context, Deck, Signed, Survival, theta_digest
 from common.privacy.masking.turns import Confirmation
 from common.privacy.masking.unmask import Evidence, Shares, unmask
-from server.masked_setup import TURNS
-from simulation.grid import content_bytes
 
 THETA = theta_digest(b"a model")
 STUDY = digest("a study").hex()
@@ -211,7 +210,7 @@ def main() -> None:
     given = parser.parse_args()
     for row in measure(given.sites, given.dim, given.turns, given.rounds):
         sys.stdout.write(f"{row.milliseconds:10.1f} ms  {row.name}\n")
-    up = content_bytes(input_content(_blank_call(), np.zeros(given.dim, dtype=np.uint64)))
+    up = wire_size(input_content(_blank_call(), np.zeros(given.dim, dtype=np.uint64)))
     sys.stdout.write(f"{up / given.dim:10.3f} bytes a parameter of a masked input on the wire\n")
 
 

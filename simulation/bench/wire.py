@@ -1,8 +1,8 @@
 """Bytes on the wire: what one round of the benchmark's study costs a site, in Flower's own form."""
 
 from common.messages import Instruction, instruction_content, update_content
+from common.messages.wire import wire_size
 from simulation.bench.work import Work
-from simulation.grid import content_bytes
 
 
 def wire_bytes() -> tuple[int, int]:
@@ -10,4 +10,4 @@ def wire_bytes() -> tuple[int, int]:
     work = Work(sites=1, inner_steps=1, seed=0)
     study, theta = work.study.id, work.theta
     down = instruction_content(Instruction(study, 1, theta))
-    return content_bytes(down), content_bytes(update_content(study, 1, theta))
+    return wire_size(down), wire_size(update_content(study, 1, theta))

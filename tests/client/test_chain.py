@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from client.chain import ANCHOR, LEDGER, Chain
+from client.chain import Chain
 from client.ledger import Ledger
-from client.lines import digest
+from client.lines import LEDGER_BOOK, digest
 from common.crypto import fresh_key
 from common.errors import PrivacyError
 from common.privacy.cost import StudyCost
@@ -36,11 +36,11 @@ def used(tmp_path: Path, cost: StudyCost) -> Ledger:
 
 
 def lines_of(folder: Path) -> list[bytes]:
-    return (folder / LEDGER).read_bytes().splitlines(keepends=True)
+    return (folder / LEDGER_BOOK.file).read_bytes().splitlines(keepends=True)
 
 
 def put(folder: Path, lines: list[bytes]) -> None:
-    (folder / LEDGER).write_bytes(b"".join(lines))
+    (folder / LEDGER_BOOK.file).write_bytes(b"".join(lines))
 
 
 @pytest.mark.usefixtures("used")
@@ -52,9 +52,12 @@ def test_each_line_names_the_raw_line_before_it_and_the_anchor_names_the_last(
     assert [r["kind"] for r in records] == ["open", "reserve", *["gradient"] * 3]
     for before, record in zip(lines, records[1:], strict=False):
         assert record["prev"] == digest(before.rstrip(b"\n"))
-    anchor = json.loads((tmp_path / ANCHOR).read_bytes())
+    anchor = json.loads((tmp_path / LEDGER_BOOK.anchor).read_bytes())
     assert anchor == {"seq": 5, "digest": digest(lines[-1].rstrip(b"\n"))}
-    assert all((tmp_path / name).stat().st_mode & 0o077 == 0 for name in (LEDGER, ANCHOR))
+    assert all(
+        (tmp_path / name).stat().st_mode & 0o077 == 0
+        for name in (LEDGER_BOOK.file, LEDGER_BOOK.anchor)
+    )
 
 
 def swapped(lines: list[bytes]) -> list[bytes]:
@@ -97,10 +100,10 @@ DAMAGE: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int]] = {
 def test_damage_is_refused_and_the_line_is_named(tmp_path: Path, damage: str) -> None:
     change, line = DAMAGE[damage]
     put(tmp_path, change(lines_of(tmp_path)))
-    before = (tmp_path / LEDGER).read_bytes()
+    before = (tmp_path / LEDGER_BOOK.file).read_bytes()
     with pytest.raises(PrivacyError, match=rf"line {line}\)"):
         again(tmp_path)
-    assert (tmp_path / LEDGER).read_bytes() == before
+    assert (tmp_path / LEDGER_BOOK.file).read_bytes() == before
 
 
 @pytest.mark.usefixtures("used")
@@ -118,7 +121,7 @@ def test_a_debit_is_on_the_disk_before_it_is_anchored_and_before_anything_else(
     tmp_path: Path, used: Ledger, cost: StudyCost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    ledger = (tmp_path / LEDGER).stat().st_ino
+    ledger = (tmp_path / LEDGER_BOOK.file).stat().st_ino
 
     def spied(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def spy(descriptor: int, *rest: bytes) -> Any:
@@ -139,7 +142,7 @@ def test_a_debit_is_on_the_disk_before_it_is_anchored_and_before_anything_else(
 def test_an_anchor_that_a_crash_left_behind_is_renewed(tmp_path: Path) -> None:
     lines = lines_of(tmp_path)
     anchor = {"seq": 4, "digest": digest(lines[3][:-1])}
-    (tmp_path / ANCHOR).write_text(json.dumps(anchor))
+    (tmp_path / LEDGER_BOOK.anchor).write_text(json.dumps(anchor))
     again(tmp_path)
     put(tmp_path, lines[:4])
     with pytest.raises(PrivacyError, match=r"anchored \(.*line 5\)"):
@@ -166,12 +169,12 @@ def test_a_ledger_in_use_notices_that_it_was_rolled_back(
 def test_a_ledger_is_missing_for_a_known_identity_and_none_is_made_in_its_place(
     tmp_path: Path, cost: StudyCost
 ) -> None:
-    (tmp_path / LEDGER).unlink()
+    (tmp_path / LEDGER_BOOK.file).unlink()
     with pytest.raises(PrivacyError, match="ledger is missing"):
         again(tmp_path)
     with pytest.raises(PrivacyError, match="begun here already"):
         Ledger.create(tmp_path, IDENTITY, now)
-    assert not (tmp_path / LEDGER).exists()
+    assert not (tmp_path / LEDGER_BOOK.file).exists()
 
 
 def test_before_a_ledger_is_made_there_is_none(tmp_path: Path) -> None:
@@ -186,9 +189,9 @@ def test_before_a_ledger_is_made_there_is_none(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("used")
 @pytest.mark.parametrize("anchor", [None, b"", b"[]", b'{"seq": "x", "digest": ""}'])
 def test_without_its_anchor_a_ledger_is_not_trusted(tmp_path: Path, anchor: bytes | None) -> None:
-    (tmp_path / ANCHOR).unlink()
+    (tmp_path / LEDGER_BOOK.anchor).unlink()
     if anchor is not None:
-        (tmp_path / ANCHOR).write_bytes(anchor)
+        (tmp_path / LEDGER_BOOK.anchor).write_bytes(anchor)
     with pytest.raises(PrivacyError, match="anchor is missing or unreadable"):
         again(tmp_path)
 
@@ -218,7 +221,7 @@ def test_a_torn_last_line_is_one_full_debit_and_the_ledger_goes_on(
     *whole, last = lines_of(tmp_path)
     torn = last[: max(1, int(share * (len(last) - 1)))]
     anchor = {"seq": 4, "digest": digest(whole[-1][:-1])}
-    (tmp_path / ANCHOR).write_text(json.dumps(anchor))  # as a crash leaves it
+    (tmp_path / LEDGER_BOOK.anchor).write_text(json.dumps(anchor))  # as a crash leaves it
     put(tmp_path, [*whole, torn])
     mended = again(tmp_path)
     assert mended.debits(cost.study, "gradient") == 3
@@ -235,7 +238,7 @@ def test_a_torn_line_counts_against_every_open_reservation_and_never_beyond_it(
     ledger = ledger_with(tmp_path, one, two, full)
     pay(ledger, full)
     for _ in range(2):
-        with (tmp_path / LEDGER).open("ab") as file:
+        with (tmp_path / LEDGER_BOOK.file).open("ab") as file:
             file.write(b'{"kind":"gra')
         ledger = again(tmp_path)
     assert [ledger.debits(c.study, "gradient") for c in (one, two, full)] == [2, 2, 1]
@@ -247,11 +250,11 @@ def test_mending_a_torn_line_may_itself_be_cut_off(
     tmp_path: Path, used: Ledger, cost: StudyCost
 ) -> None:
     for _ in range(3):
-        with (tmp_path / LEDGER).open("ab") as file:
+        with (tmp_path / LEDGER_BOOK.file).open("ab") as file:
             file.write(b'abc\x1e{"torn":')
     assert again(tmp_path).debits(cost.study, "gradient") == 4
-    altered = (tmp_path / LEDGER).read_bytes().replace(b"abc\x1e", b"abd\x1e", 1)
-    (tmp_path / LEDGER).write_bytes(altered)
+    altered = (tmp_path / LEDGER_BOOK.file).read_bytes().replace(b"abc\x1e", b"abd\x1e", 1)
+    (tmp_path / LEDGER_BOOK.file).write_bytes(altered)
     with pytest.raises(PrivacyError, match=r"torn record were altered .*line 6\)"):
         again(tmp_path)
 
@@ -275,7 +278,7 @@ def test_a_write_that_fails_is_a_debit_and_an_error(
             pay(used, cost, 3)
     assert used.debits(cost.study, "gradient") == 4
     with monkeypatch.context() as patch:
-        patch.setattr("client.chain._write_anchor", bad_anchor)
+        patch.setattr("client.chain.write_anchor", bad_anchor)
         with pytest.raises(OSError, match="Input"):
             pay(used, cost, 4)
     assert used.debits(cost.study, "gradient") == 5

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from flwr.app import Context, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from client.app import app
-from client.site import open_site
+from common.learner import make_learner
 from common.messages import (
     HELLO_TYPE,
     UPDATE_TYPE,
@@ -23,24 +23,24 @@ from common.messages import (
     read_update,
 )
 from common.parameters import flatten
+from common.study import Study, read_study
+from tests.hospital import hospital
 
 SECRET = "483.7"
 
 
 @pytest.fixture
-def context(wards: Callable[..., dict[str, Any]], tmp_path: Path) -> Context:
+def study(wards: Callable[..., dict[str, Any]]) -> Study:
+    return read_study(Path(wards()["study"]))
+
+
+@pytest.fixture
+def context(wards: Callable[..., dict[str, Any]], study: Study, tmp_path: Path) -> Context:
     TaskIdentity.run_id = TaskIdentity.task_id = TaskIdentity.node_id = 1
-    settings = wards()
-    table = pd.read_csv(settings["data"])
-    table[table["site"] == "Ash"].drop(columns="site").to_csv(tmp_path / "ash.csv", index=False)
-    node = {
-        "study": settings["study"],
-        "data": str(tmp_path / "ash.csv"),
-        "site": "Ash",
-        "state": str(tmp_path / "state"),
-        "unprotected": True,
-    }
-    return Context(run_id=1, node_id=1, node_config=dict(node), state=RecordDict(), run_config={})
+    table = pd.read_csv(wards()["data"])
+    ash = table[table["site"] == "Ash"].drop(columns="site")
+    node = hospital(tmp_path / "ash", study, ash, name="Ash")
+    return Context(run_id=1, node_id=1, node_config=node, state=RecordDict(), run_config={})
 
 
 def ask(content: RecordDict, message_type: str, context: Context) -> Message:
@@ -49,50 +49,50 @@ def ask(content: RecordDict, message_type: str, context: Context) -> Message:
     return app(message, context)
 
 
-def instruction(context: Context, index: int = 1, study: str = "") -> RecordDict:
-    opened = open_site(context.node_config, {})
-    theta = flatten(opened.learner.initial)
-    return instruction_content(Instruction(study or opened.study.id, index, theta))
+def instruction(study: Study, index: int = 1, claimed: str = "") -> RecordDict:
+    theta = flatten(make_learner(study, seed=0).initial)
+    return instruction_content(Instruction(claimed or study.id, index, theta))
 
 
-def test_hello_says_name_and_study(context: Context) -> None:
-    greeting = read_greeting(ask(hello_request(), HELLO_TYPE, context).content)
-    assert greeting.site == "Ash"
-    assert greeting.study == open_site(context.node_config, {}).study.id
+def test_hello_says_name_and_study(context: Context, study: Study) -> None:
+    greeting = read_greeting(ask(hello_request(study.id), HELLO_TYPE, context).content)
+    assert (greeting.site, greeting.study) == ("Ash", study.id)
 
 
 def test_the_answer_is_an_update_that_depends_on_the_round_and_repeats_itself(
-    context: Context,
+    context: Context, study: Study
 ) -> None:
-    study, _, learner, _ = open_site(context.node_config, {})
+    dim = make_learner(study, seed=0).dim
     updates = []
     for index in (1, 1, 2):
-        reply = ask(instruction(context, index), UPDATE_TYPE, context)
-        read = read_update(
-            reply.content, study=study.id, round_index=index, dim=learner.dim, max_norm=1e4
-        )
+        reply = ask(instruction(study, index), UPDATE_TYPE, context)
+        read = read_update(reply.content, study=study.id, round_index=index, dim=dim, max_norm=1e4)
         updates.append(read)
     assert torch.equal(updates[0], updates[1])
     assert not torch.equal(updates[0], updates[2])
 
 
-def test_another_studys_instruction_is_refused(context: Context) -> None:
-    reply = ask(instruction(context, study="0" * 64), UPDATE_TYPE, context)
-    assert reply.error.reason == "wrong-study"
+def test_another_studys_instruction_is_refused(context: Context, study: Study) -> None:
+    reply = ask(instruction(study, claimed="0" * 64), UPDATE_TYPE, context)
+    assert reply.error.reason == "not-approved"
 
 
-def test_a_malformed_instruction_is_refused(context: Context) -> None:
-    assert ask(RecordDict(), UPDATE_TYPE, context).error.reason == "wrong-schema"
+def test_a_malformed_instruction_is_refused(context: Context, study: Study) -> None:
+    assert ask(RecordDict(), UPDATE_TYPE, context).error.reason == "not-approved"
+    surplus = instruction(study)
+    surplus["more"] = ConfigRecord({"rows": 1})
+    assert ask(surplus, UPDATE_TYPE, context).error.reason == "wrong-schema"
 
 
 def test_a_failure_sends_its_kind_only_and_no_value_of_a_patient(
-    context: Context, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    context: Context, study: Study, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / "ash.csv"
+    path = tmp_path / "ash" / "patients.csv"
     table = pd.read_csv(path, dtype=str)
     table.loc[0, "age"] = f"{SECRET} years"
     table.to_csv(path, index=False)
-    with caplog.at_level(logging.CRITICAL):
-        reply = ask(hello_request(), HELLO_TYPE, context)
+    with caplog.at_level(logging.DEBUG):
+        reply = ask(hello_request(study.id), HELLO_TYPE, context)
     assert reply.error.reason == "TableError"
     assert SECRET not in repr(reply.error)
+    assert SECRET not in caplog.text

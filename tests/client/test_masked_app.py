@@ -58,7 +58,8 @@ def ask(content: RecordDict, message_type: str, context: Context) -> Message:
 
 
 def terms(context: Context) -> Session:
-    study, _, learner, _ = open_site(context.node_config, context.run_config)
+    opened = open_site(context.node_config, context.run_config)
+    study, learner = opened.study, opened.learner
     roster = read_roster(SimulatedSource().roster(context.run_config), where="test").roster
     names = tuple(site.name for site in roster.sites)
     return Session(

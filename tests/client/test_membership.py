@@ -2,7 +2,6 @@
 
 import stat
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,10 @@ from client.site import Opened, open_site
 from client.site_keys import IDENTITY_FILE, site_key
 from common.crypto import SigningKey
 from common.errors import InvalidMessage, SettingsError
-from common.privacy.masking.roster import (
-    Roster,
-    RosterSite,
-    SignedRoster,
-    read_roster,
-    roster_text,
-    sign_roster,
-)
+from common.privacy.masking.roster import read_roster
 from common.study import study_toml
 from simulation.source import SimulatedSource, make_plan, tailored
+from tests.hospital import write_roster, write_rules
 
 Settings = dict[str, Any]
 PRIVACY = {"profile": "masked", "clip_norm": 0.5, "noise_multiplier": 0.1}
@@ -38,7 +31,7 @@ NAMES = ("Ash", "Birch", "Cedar", "Elm")
 @pytest.fixture
 def hospitals(tmp_path: Path) -> dict[str, SigningKey]:
     """The identities of four hospitals, each made in a state folder of its own."""
-    return {n: SigningKey(site_key(tmp_path / n, IDENTITY_FILE)) for n in NAMES}
+    return {n: SigningKey(site_key(tmp_path / n / "state", IDENTITY_FILE)) for n in NAMES}
 
 
 @pytest.fixture
@@ -51,23 +44,8 @@ def opened(wards: Callable[..., Settings]) -> Opened:
     return open_site({"partition-id": 0, "num-partitions": 4}, settings)
 
 
-def write_roster(
-    path: Path, keys: dict[str, SigningKey], *, epoch: int = 1, heavy: float = 1.0
-) -> Path:
-    sites = tuple(
-        RosterSite(
-            name=name,
-            public_key=key.public.hex(),
-            weight=i + heavy,
-            not_before=date(2020, 1, 1),
-            not_after=date(2099, 1, 1),
-        )
-        for i, (name, key) in enumerate(keys.items())
-    )
-    roster = Roster(federation="wards", epoch=epoch, sites=sites)
-    signatures = {name: sign_roster(roster, key) for name, key in keys.items()}
-    path.write_text(roster_text(SignedRoster(roster=roster, signatures=signatures)))
-    return path
+def roster(path: Path, keys: dict[str, SigningKey], *, epoch: int = 1, heavy: float = 1.0) -> Path:
+    return write_roster(path, keys, [i + heavy for i in range(len(keys))], epoch=epoch)
 
 
 def test_a_virtual_site_is_on_the_roster_of_its_source_and_needs_no_disk(
@@ -92,49 +70,47 @@ def test_a_hospitals_identity_is_made_once_for_its_owner_only(tmp_path: Path) ->
 def test_a_hospital_takes_its_seat_by_its_own_files(
     opened: Opened, hospitals: dict[str, SigningKey], tmp_path: Path
 ) -> None:
-    node: Settings = {
-        "roster": str(write_roster(tmp_path / "roster", hospitals)),
-        "state": str(tmp_path / "Ash"),
-        "min-cohort": 4,
-    }
-    masker = open_masker(opened, node, {"fast-path": False, "roster": "ignored"}, MemoryStore())
+    roster(tmp_path / "Ash" / "roster.json", hospitals)
+    ash = opened._replace(hospital=write_rules(tmp_path / "Ash", "Ash", limits={"min_cohort": 4}))
+    masker = open_masker(ash, {"fast-path": False, "roster": "ignored"}, MemoryStore())
     assert masker.seat.name == "Ash"
     assert masker.seat.key.public == hospitals["Ash"].public
     assert (masker.seat.policy.min_cohort, masker.seat.policy.fast_path) == (4, True)
     assert isinstance(masker.store, FileStore)
-    assert masker.store.path.parent == tmp_path / "Ash"
-    with pytest.raises(SettingsError, match="roster is not set"):
-        open_masker(opened, {"state": str(tmp_path / "Ash")}, {}, MemoryStore())
-    with pytest.raises(SettingsError, match="min_cohort is 2"):
-        open_masker(opened, node | {"min-cohort": 2}, {}, MemoryStore())
+    assert masker.store.path.parent == tmp_path / "Ash" / "state"
+    (tmp_path / "Ash" / "roster.json").unlink()
+    with pytest.raises(SettingsError, match="roster cannot be read"):
+        open_masker(ash, {}, MemoryStore())
+    with pytest.raises(SettingsError, match="min_cohort"):
+        write_rules(tmp_path / "Ash", "Ash", limits={"min_cohort": 2})
 
 
 def test_study_roster_and_site_have_to_agree(
     opened: Opened, hospitals: dict[str, SigningKey], tmp_path: Path
 ) -> None:
-    state = {"state": str(tmp_path / "Ash")}
-    other = write_roster(tmp_path / "heavier", hospitals, heavy=2.0)
+    ash = opened._replace(hospital=write_rules(tmp_path / "Ash", "Ash"))
+    roster(tmp_path / "Ash" / "roster.json", hospitals, heavy=2.0)
     with pytest.raises(SettingsError, match="weights are not those of the roster"):
-        open_masker(opened, state | {"roster": str(other)}, {}, MemoryStore())
-    node = {"state": str(tmp_path / "Birch")}  # Birch's key under the name of Ash
-    mine = write_roster(tmp_path / "roster", hospitals)
+        open_masker(ash, {}, MemoryStore())
+    other = opened._replace(hospital=write_rules(tmp_path / "Birch", "Ash"))  # with Birch's key
+    roster(tmp_path / "Birch" / "roster.json", hospitals)
     with pytest.raises(SettingsError, match="has not this site's key"):
-        open_masker(opened, node | {"roster": str(mine)}, {}, MemoryStore())
+        open_masker(other, {}, MemoryStore())
 
 
 def test_an_accepted_roster_is_kept_and_only_the_hospitals_can_replace_it(
     hospitals: dict[str, SigningKey], tmp_path: Path
 ) -> None:
     folder, path = tmp_path / "Ash", tmp_path / "roster"
-    first = accept_roster(write_roster(path, hospitals), folder)
+    first = accept_roster(roster(path, hospitals), folder)
     assert accept_roster(path, folder) == first
     assert read_roster((folder / ROSTER_FILE).read_text(), where="test").roster == first
     strangers = {name: SigningKey(bytes([i]) * 32) for i, name in enumerate(NAMES)}
     with pytest.raises(SettingsError, match="0 valid signatures of hospitals, 3 are needed"):
-        accept_roster(write_roster(path, strangers, epoch=2), folder)
-    assert accept_roster(write_roster(path, hospitals, epoch=2), folder).epoch == 2
+        accept_roster(roster(path, strangers, epoch=2), folder)
+    assert accept_roster(roster(path, hospitals, epoch=2), folder).epoch == 2
     with pytest.raises(SettingsError, match="not newer"):
-        accept_roster(write_roster(path, hospitals), folder)
+        accept_roster(roster(path, hospitals), folder)
     with pytest.raises(SettingsError, match="cannot be read"):
         accept_roster(tmp_path / "nowhere", folder)
 

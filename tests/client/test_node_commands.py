@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from client.chain import LEDGER
 from client.identity import make_identity, read_identity
+from client.lines import LEDGER_BOOK
 from client.masking import remembered
 from client.membership import masking_store
 from client.node_commands import budget, unblock
@@ -58,7 +58,7 @@ def test_a_budget_is_opened_asked_and_reserved(
         "10.000",
     ):
         assert words in said
-    assert (state / LEDGER).read_bytes().count(b"\n") == 1  # asking costs nothing
+    assert (state / LEDGER_BOOK.file).read_bytes().count(b"\n") == 1  # asking costs nothing
     budget(state=state, study=study, site="Ash", reserve=True)
     assert "Reserved, line 2 of the ledger." in capsys.readouterr().out
     budget(state=state, study=study, site="Ash")
@@ -154,8 +154,8 @@ def test_an_identity_is_its_owners_only_and_never_replaced(tmp_path: Path) -> No
     with pytest.raises(PrivacyError, match="damaged"):
         make_identity(tmp_path)
     path.unlink()
-    (tmp_path / LEDGER).touch()
-    with pytest.raises(PrivacyError, match="identity that signed this ledger is missing"):
+    (tmp_path / LEDGER_BOOK.file).touch()
+    with pytest.raises(PrivacyError, match="identity that signed the ledger is missing"):
         make_identity(tmp_path)
 
 

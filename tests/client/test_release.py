@@ -13,17 +13,16 @@ from torch import Tensor
 
 import client.books
 import client.release
-from client.ledger import Ledger
+import client.site
+from client.gate.approvals import approved_studies
 from client.release import release
 from client.site import Opened, open_site
-from client.site_keys import IDENTITY_FILE, site_key
 from common.errors import PrivacyError
 from common.messages import Instruction
-from common.privacy.cost import study_cost
-from common.study import make_study, read_study, study_toml
+from common.study import make_study
 from tests.conftest import ward_settings
+from tests.hospital import Node, hospital
 
-Node = dict[str, str | int | float | bool]
 PRIVACY = {"clip_norm": 0.5, "noise_multiplier": 5.0, "coin": 1.0, "delta": 1e-3}
 ROUNDS = 3
 
@@ -32,12 +31,10 @@ ROUNDS = 3
 def node(tmp_path: Path) -> Node:
     """Ward Ash with 100 patients, in a robust study of 3 rounds that its ledger has reserved."""
     settings = ward_settings() | {
-        "sites": [{"name": "Ash", "patients": 90}],
+        "sites": [{"name": name, "patients": 90} for name in ("Ash", "Birch", "Cedar")],
         "server": {"rounds": ROUNDS},
         "privacy": PRIVACY | {"profile": "robust", "aggregation": "median"},
     }
-    study = tmp_path / "study.toml"
-    study.write_text(study_toml(make_study(settings, where="test")))
     rng = np.random.default_rng(0)
     table = pd.DataFrame(
         {
@@ -49,17 +46,22 @@ def node(tmp_path: Path) -> Node:
             "anaemia": rng.integers(0, 2, 100),
         }
     )
-    table.to_csv(tmp_path / "ash.csv", index=False)
-    state = tmp_path / "state"
-    ledger = Ledger.create(state, site_key(state, IDENTITY_FILE), lambda: 1e9)
-    ledger.open_cohort("all", cap=20.0, delta=1e-2)
-    ledger.reserve(study_cost(read_study(study), "Ash", group_wise=True), cohort="all")
-    return {
-        "study": str(study),
-        "data": str(tmp_path / "ash.csv"),
-        "site": "Ash",
-        "state": str(state),
-    }
+    return hospital(tmp_path / "ash", make_study(settings, where="test"), table, name="Ash")
+
+
+def state_of(node: Node) -> Path:
+    return Path(str(node["node"])) / "state"
+
+
+def open_ash(node: Node) -> Opened:
+    (study,) = approved_studies(state_of(node))
+    return open_site(node, {}, study)
+
+
+def reopen(node: Node) -> Opened:
+    """The node as it is after a restart."""
+    client.site._of_hospital.cache_clear()
+    return open_ash(node)
 
 
 def asked(opened: Opened, index: int, shift: float = 0.0) -> Instruction:
@@ -68,12 +70,12 @@ def asked(opened: Opened, index: int, shift: float = 0.0) -> Instruction:
 
 
 def debits(node: Node) -> int:
-    path = Path(str(node["state"])) / "ledger.jsonl"
+    path = state_of(node) / "ledger.jsonl"
     return sum(json.loads(line)["kind"] == "gradient" for line in path.read_text().splitlines())
 
 
 def test_a_release_is_paid_once_and_sent_again_for_nothing(node: Node) -> None:
-    opened = open_site(node, {})
+    opened = open_ash(node)
     first = release(opened, asked(opened, 1), run="1")
     again = release(opened, asked(opened, 1), run="1")
     assert torch.equal(first, again)
@@ -82,16 +84,16 @@ def test_a_release_is_paid_once_and_sent_again_for_nothing(node: Node) -> None:
 
 
 def test_after_a_restart_the_stored_release_is_sent_and_the_ledger_goes_on(node: Node) -> None:
-    opened = open_site(node, {})
+    opened = open_ash(node)
     first = release(opened, asked(opened, 1), run="1")
-    other = open_site(node | {"restarted": True}, {})
+    other = reopen(node)
     assert torch.equal(release(other, asked(other, 1), run="1"), first)
     release(other, asked(other, 2), run="1")
     assert debits(node) == 2
 
 
 def test_what_was_revealed_is_drawn_anew_and_paid_again(node: Node) -> None:
-    opened = open_site(node, {})
+    opened = open_ash(node)
     first = release(opened, asked(opened, 1), run="1")
     fresh = release(opened, asked(opened, 1), run="1", fresh=2)
     assert not torch.equal(first, fresh)
@@ -99,7 +101,7 @@ def test_what_was_revealed_is_drawn_anew_and_paid_again(node: Node) -> None:
 
 
 def test_another_theta_for_a_round_is_refused(node: Node) -> None:
-    opened = open_site(node, {})
+    opened = open_ash(node)
     release(opened, asked(opened, 1), run="1")
     with pytest.raises(PrivacyError, match="another theta"):
         release(opened, asked(opened, 1, shift=1.0), run="1")
@@ -107,7 +109,7 @@ def test_another_theta_for_a_round_is_refused(node: Node) -> None:
 
 
 def test_nothing_leaves_beyond_the_reserved_rounds(node: Node) -> None:
-    opened = open_site(node, {})
+    opened = open_ash(node)
     for index in range(1, ROUNDS + 1):
         release(opened, asked(opened, index), run="1")
     for run in ("1", "2"):
@@ -117,15 +119,15 @@ def test_nothing_leaves_beyond_the_reserved_rounds(node: Node) -> None:
 
 
 def test_without_a_ledger_nothing_is_even_opened(node: Node) -> None:
-    (Path(str(node["state"])) / "ledger.jsonl").unlink()
+    (state_of(node) / "ledger.jsonl").unlink()
     with pytest.raises(PrivacyError, match="ledger"):
-        open_site(node, {})
+        open_ash(node)
 
 
 def test_the_debit_is_on_the_disk_before_anything_is_drawn(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = open_site(node, {})
+    opened = open_ash(node)
     seen: list[int] = []
 
     def key() -> bytes:
@@ -138,7 +140,7 @@ def test_the_debit_is_on_the_disk_before_anything_is_drawn(
 
 
 def test_a_crash_after_the_debit_wastes_it(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = open_site(node, {})
+    opened = open_ash(node)
     monkeypatch.setattr(client.books, "keep", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         release(opened, asked(opened, 1), run="1")
@@ -157,12 +159,12 @@ def noise_of(opened: Opened, count: int, run: str) -> list[Tensor]:
 def test_the_noise_of_two_rounds_and_of_a_restarted_site_has_nothing_in_common(
     node: Node, tmp_path: Path
 ) -> None:
-    opened = open_site(node, {})
+    opened = open_ash(node)
     one, two = noise_of(opened, 2, "1")
     # The same site with the same keys, its ledger and releases of another life.
-    state = Path(str(node["state"]))
+    state = state_of(node)
     key = (state / "site.key").read_bytes()
-    three = release(open_site(node | {"again": True}, {}), asked(opened, 3), run="1")
+    three = release(reopen(node), asked(opened, 3), run="1")
     assert (state / "site.key").read_bytes() == key
     bound = 5 / one.numel() ** 0.5
     for a, b in ((one, two), (one, three), (two, three)):
@@ -177,7 +179,7 @@ def test_a_keyed_generator_in_deployment_would_be_seen(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client.release, "fresh_key", lambda: bytes(32))
-    opened = open_site(node, {})
+    opened = open_ash(node)
     one, two = noise_of(opened, 2, "1")
     together: Any = torch.corrcoef(torch.stack([one, two]))[0, 1]
     assert float(together) > 0.9, "the test above sees a generator that repeats itself"

@@ -8,43 +8,43 @@ import pytest
 
 from client.site import open_site
 from client.site_keys import KEY_FILE, site_key
-from common.errors import PrivacyError, SettingsError, TableError
-
-Node = dict[str, str | int | float | bool]
+from common.errors import Refusal, SettingsError, TableError
+from common.study import Study, read_study
+from tests.hospital import Node, hospital
 
 
 @pytest.fixture
-def node(wards: Callable[..., dict[str, Any]], tmp_path: Path) -> Node:
-    """The node config of ward Ash, with a table of its own patients only."""
-    settings = wards()
-    table = pd.read_csv(settings["data"])
-    own = tmp_path / "ash.csv"
-    table[table["site"] == "Ash"].drop(columns="site").to_csv(own, index=False)
-    state = str(tmp_path / "state")
-    return {
-        "study": settings["study"],
-        "data": str(own),
-        "site": "Ash",
-        "state": state,
-        "unprotected": True,
-    }
+def study(wards: Callable[..., dict[str, Any]]) -> Study:
+    return read_study(Path(wards()["study"]))
+
+
+@pytest.fixture
+def ash(wards: Callable[..., dict[str, Any]]) -> pd.DataFrame:
+    """The table of ward Ash, of its own patients only."""
+    table = pd.read_csv(wards()["data"])
+    return table[table["site"] == "Ash"].drop(columns="site")
+
+
+@pytest.fixture
+def node(study: Study, ash: pd.DataFrame, tmp_path: Path) -> Node:
+    return hospital(tmp_path / "ash", study, ash, name="Ash")
 
 
 def test_a_hospital_is_opened_from_its_own_files_and_nothing_the_coordinator_says(
-    node: Node,
+    node: Node, study: Study
 ) -> None:
     elsewhere: Node = {"dataset": "synthetic", "study": "elsewhere.toml", "data": "elsewhere.csv"}
-    study, site, learner, _ = open_site(node, elsewhere)
-    assert study.name == "wards"
-    assert site.name == "Ash"
-    assert [task.name for task in site.tasks] == ["gout", "anaemia"]
-    assert len(site.tasks[0].y) == 60
-    assert learner.algorithm.name == "maml"
+    opened = open_site(node, elsewhere, study.id)
+    assert opened.study == study
+    assert opened.site.name == "Ash"
+    assert [task.name for task in opened.site.tasks] == ["gout", "anaemia"]
+    assert len(opened.site.tasks[0].y) == 60
+    assert opened.learner.algorithm.name == "maml"
 
 
-def test_the_sites_key_is_made_once_for_its_owner_only(node: Node) -> None:
-    folder = Path(str(node["state"]))
-    key = open_site(node, {}).site.key
+def test_the_sites_key_is_made_once_for_its_owner_only(node: Node, study: Study) -> None:
+    folder = Path(str(node["node"])) / "state"
+    key = open_site(node, {}, study.id).site.key
     path = folder / KEY_FILE
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert key == path.read_bytes() == site_key(folder)
@@ -67,32 +67,22 @@ def test_a_key_that_others_can_read_or_that_is_cut_is_refused(tmp_path: Path) ->
         site_key(tmp_path)
 
 
-@pytest.mark.parametrize("missing", ["study", "data", "site", "state"])
-def test_a_node_that_lacks_a_setting_says_which(missing: str, node: Node) -> None:
-    with pytest.raises(SettingsError, match=f"{missing} is not set"):
-        open_site({k: v for k, v in node.items() if k != missing}, {})
+def test_a_node_without_a_folder_is_refused(study: Study) -> None:
+    with pytest.raises(SettingsError, match="node is not set"):
+        open_site({}, {}, study.id)
 
 
-def test_a_hospital_without_any_task_is_refused(node: Node) -> None:
-    path = Path(str(node["data"]))
-    pd.read_csv(path)[:1].to_csv(path, index=False)
+def test_a_hospital_without_any_task_is_refused(
+    study: Study, ash: pd.DataFrame, tmp_path: Path
+) -> None:
+    node = hospital(tmp_path / "ash", study, ash[:1], name="Ash")
     with pytest.raises(TableError):
-        open_site(node, {})
+        open_site(node, {}, study.id)
 
 
-@pytest.mark.parametrize("consent", [None, False, "yes"])
-def test_a_study_that_protects_nobody_needs_the_hospitals_own_word(
-    consent: bool | str | None, node: Node
-) -> None:
-    without = {k: v for k, v in node.items() if k != "unprotected"}
-    given = without if consent is None else without | {"unprotected": consent}
-    with pytest.raises(PrivacyError, match="protects no patient"):
-        open_site(given, {"unprotected": True})
-
-
-def test_noise_without_a_profile_is_refused_at_a_hospital(
-    node: Node, wards: Callable[..., dict[str, Any]]
-) -> None:
-    settings = wards(privacy={"clip_norm": 1.0, "noise_multiplier": 1.0})
-    with pytest.raises(PrivacyError, match="nobody would account for"):
-        open_site(node | {"study": settings["study"]}, {})
+def test_a_stricter_rule_counts_at_once(node: Node, study: Study) -> None:
+    open_site(node, {}, study.id)
+    path = Path(str(node["node"])) / "site.toml"
+    path.write_text(path.read_text().replace("unprotected = true", "unprotected = false"))
+    with pytest.raises(Refusal, match="protects no patient"):
+        open_site(node, {}, study.id)

@@ -105,6 +105,6 @@ def test_bytes_that_are_not_the_declared_array_are_refused() -> None:
 def test_surplus_records_and_missing_ones_are_refused() -> None:
     surplus = update_content("s", 3, VECTOR)
     surplus["more"] = ConfigRecord({"loss": 0.1})
-    for content in (surplus, RecordDict(), hello_request()):
+    for content in (surplus, RecordDict(), hello_request("s")):
         with pytest.raises(InvalidMessage):
             read(content)

@@ -67,3 +67,10 @@ def test_an_unreadable_file_is_refused_with_its_name(
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(SettingsError, match=r"study\.toml"):
         read_study(path)
+
+
+@pytest.mark.parametrize("prevalence", [[0.4, 0.1], [-0.1, 0.5], [0.5, 1.5], [0.2, 0.2]])
+def test_an_expected_prevalence_is_a_range_of_shares(prevalence: list[float]) -> None:
+    task = {"name": "gout", "column": "gout", "prevalence": prevalence}
+    with pytest.raises(SettingsError, match="prevalence of gout is no range of shares"):
+        make_study({"name": "s", "features": [{"name": "age"}], "tasks": [task]}, where="test")

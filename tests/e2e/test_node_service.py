@@ -1,13 +1,12 @@
 """`wardround node start` with real Flower processes: a coordinator and two hospitals over TLS."""
 
 import functools
-import hashlib
-import json
 import os
 import random
+import shutil
 import signal
-import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,39 +31,33 @@ from tests.e2e.test_tls_federation import (
 )
 
 Wards = Callable[..., dict[str, Any]]
-WIRING = "table_wiring"
 
 
-def bundle_hash(flower: Flower, checkout: Path, folder: Path) -> str:
-    """Return the SHA-256 of the bundle that `flwr run` will send."""
+def built_bundle(flower: Flower, checkout: Path, folder: Path) -> bytes:
+    """Return the bundle that `flwr run` will send."""
     flower.run("flwr", "build", "--app", str(checkout), party=COORDINATOR, cwd=folder)
     (bundle,) = folder.glob("*.fab")
-    return hashlib.sha256(bundle.read_bytes()).hexdigest()
+    return bundle.read_bytes()
 
 
-def make_node(
-    flower: Flower, site: str, config: Settings, *, address: str, ca: Path, bundle: str
-) -> Path:
-    """Write a node's folder, as a hospital has it, and return it."""
+def make_node(flower: Flower, site: str, config: Settings, *, address: str, ca: Path) -> Path:
+    """Complete a hospital's folder by what its service needs, and return it."""
     folder = flower.home(site) / "node"
-    folder.mkdir()
+    shutil.copytree(str(config["node"]), folder)
     (folder / "ca.crt").write_bytes(ca.read_bytes())
-    (folder / "config.json").write_text(json.dumps(config))
-    write_node_key(folder / "node.key")
-    site_file = {
-        "site": site,
-        "coordinator": {"address": address},
-        "source": {"kind": "file", "path": "patients.csv"},
-        "service": {"bundles": [bundle]},
-    }
-    (folder / "site.toml").write_text(tomli_w.dumps(site_file))
+    if not (folder / "node.key").exists():
+        write_node_key(folder / "node.key")
+    rules = tomllib.loads((folder / "site.toml").read_text())
+    rules["coordinator"]["address"] = address
+    (folder / "site.toml").write_text(tomli_w.dumps(rules))
     return folder
 
 
-def start_node(flower: Flower, folder: Path, *, patience_s: float = 100, name: str = "") -> None:
-    command = (sys.executable, "-m", "table_node", str(folder), WIRING, str(patience_s))
+def start_node(flower: Flower, folder: Path) -> None:
+    """Start a node as a hospital does."""
     site = folder.parent.name
-    flower.start(name or site, "env", f"PYTHONPATH={ROOT}:{ROOT}/tests/e2e", *command, party=site)
+    command = ("wardround", "node", "start", "--folder", str(folder))
+    flower.start(site, "env", f"PYTHONPATH={ROOT}", *command, party=site)
 
 
 def wait_connected(flower: Flower, folder: Path, seconds: float = 60) -> dict[str, Any]:
@@ -79,17 +72,12 @@ def run_study(flower: Flower, checkout: Path, config: Settings, *, seconds: floa
     return str(run["run-id"])
 
 
-def start_all(
-    flower: Flower, checkout: Path, folder: Path, nodes: dict[str, Settings]
-) -> dict[str, Path]:
+def start_all(flower: Flower, folder: Path, nodes: dict[str, Settings]) -> dict[str, Path]:
     """Start a coordinator and the nodes, and return the nodes' folders once all are connected."""
     address = _start_superlink(flower, folder)
-    bundle = bundle_hash(flower, checkout, folder)
     folders = {}
     for site, config in nodes.items():
-        folders[site] = make_node(
-            flower, site, config, address=address, ca=folder / "ca.crt", bundle=bundle
-        )
+        folders[site] = make_node(flower, site, config, address=address, ca=folder / "ca.crt")
         public = str(folders[site] / "node.pub")
         flower.flwr("supernode", "register", public, "study", party=COORDINATOR)
         start_node(flower, folders[site])
@@ -102,8 +90,9 @@ def start_all(
 def test_two_nodes_learn_what_one_process_would(
     flower: Flower, checkout: Path, wards: Wards, tmp_path: Path
 ) -> None:
-    study, nodes = _agree(wards, tmp_path)
-    folders = start_all(flower, checkout, tmp_path, nodes)
+    bundle = built_bundle(flower, checkout, tmp_path)
+    study, nodes = _agree(wards, tmp_path, bundle=bundle)
+    folders = start_all(flower, tmp_path, nodes)
     settings: Settings = {"study": str(study), "output": str(tmp_path / "run"), "seed": 3}
     run_study(flower, checkout, settings, seconds=120)
     assert [(r.round_index, r.closed, r.accepted, r.dropped) for r in _records(settings)] == [
@@ -122,7 +111,9 @@ def test_two_nodes_learn_what_one_process_would(
     pids = told["pids"]
     environment = Path(f"/proc/{pids['supernode']}/environ").read_bytes().decode()
     assert "PATH=" in environment
-    assert str(nodes["Ash"]["data"]) not in environment
+    assert str(nodes["Ash"]["node"]) not in environment
+    told_by_log = (folders["Ash"] / "state" / "node.log").read_text()
+    assert "request answered" in told_by_log
     flower.stop("Ash")
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
     assert summary(folders["Ash"])["state"] == "not running"
@@ -132,8 +123,9 @@ def test_two_nodes_learn_what_one_process_would(
 def test_another_bundle_is_refused_and_none_of_its_code_runs(
     flower: Flower, checkout: Path, wards: Wards, tmp_path: Path
 ) -> None:
-    study, nodes = _agree(wards, tmp_path)
-    folders = start_all(flower, checkout, tmp_path, nodes)
+    bundle = built_bundle(flower, checkout, tmp_path)
+    study, nodes = _agree(wards, tmp_path, bundle=bundle)
+    folders = start_all(flower, tmp_path, nodes)
     witness = tmp_path / "witness"
     (checkout / "planted.py").write_text(
         f"open({str(witness)!r}, 'a').close()\nfrom flwr.clientapp import ClientApp\n"
@@ -167,15 +159,15 @@ def test_a_node_gives_up_on_what_a_person_must_mend(
     _, nodes = _agree(wards, tmp_path)
     address = _start_superlink(flower, tmp_path)
     unknown, stranger = (
-        make_node(flower, site, node, address=address, ca=tmp_path / "ca.crt", bundle="0" * 64)
+        make_node(flower, site, node, address=address, ca=tmp_path / "ca.crt")
         for site, node in nodes.items()
     )
     (tmp_path / "other").mkdir()
     write_certificates(tmp_path / "other")
     (stranger / "ca.crt").write_bytes((tmp_path / "other" / "ca.crt").read_bytes())
-    start_node(flower, unknown, patience_s=4)
+    start_node(flower, unknown)
     start_node(flower, stranger)
-    assert "does not know this node's key" in flower.last_words(unknown.parent.name)
+    assert "does not know this node's key" in flower.last_words(unknown.parent.name, seconds=180)
     assert "not of the CA that you were given" in flower.last_words(stranger.parent.name)
 
 
@@ -184,8 +176,9 @@ def test_killed_again_and_again_the_nodes_come_back_and_the_study_is_finished(
     flower: Flower, checkout: Path, wards: Wards, tmp_path: Path
 ) -> None:
     chance = random.Random(5)
-    study, nodes = _agree(wards, tmp_path)
-    folders = start_all(flower, checkout, tmp_path, nodes)
+    bundle = built_bundle(flower, checkout, tmp_path)
+    study, nodes = _agree(wards, tmp_path, bundle=bundle)
+    folders = start_all(flower, tmp_path, nodes)
     folder = folders["Ash"]
     for turn, part in enumerate(("executor", "supernode", "executor", "parent", "parent")):
         before = summary(folder)

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.conftest import Flower, Settings
 from tests.e2e.keys import write_node_key
 from tests.e2e.test_node_service import (
-    bundle_hash,
+    built_bundle,
     make_node,
     run_study,
     start_node,
@@ -32,9 +32,9 @@ ROUNDS = 8
 def test_a_warm_node_is_quicker_than_a_process_a_message(
     flower: Flower, checkout: Path, wards: Wards, tmp_path: Path
 ) -> None:
-    study, nodes = _agree(wards, tmp_path, rounds=ROUNDS)
+    bundle = built_bundle(flower, checkout, tmp_path)
+    study, nodes = _agree(wards, tmp_path, rounds=ROUNDS, bundle=bundle)
     address = _start_superlink(flower, tmp_path)
-    bundle = bundle_hash(flower, checkout, tmp_path)
     config: Settings = {"study": str(study), "seed": 3}
     for site, node in nodes.items():
         public = str(write_node_key(tmp_path / site / "node.key"))
@@ -45,9 +45,9 @@ def test_a_warm_node_is_quicker_than_a_process_a_message(
         flower.stop(site)
     for site, node in nodes.items():
         name = f"{site}-warm"
-        folder = make_node(
-            flower, name, node, address=address, ca=tmp_path / "ca.crt", bundle=bundle
-        )
+        folder = make_node(flower, name, node, address=address, ca=tmp_path / "ca.crt")
+        (folder / "node.key").unlink()
+        write_node_key(folder / "node.key")
         public = str(folder / "node.pub")
         flower.flwr("supernode", "register", public, "study", party=COORDINATOR)
         start_node(flower, folder)

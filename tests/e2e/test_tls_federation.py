@@ -25,6 +25,7 @@ from server.state import INITIALIZATION_FILE, RoundRecord, read_records
 from simulation.grid import InProcessGrid
 from tests.e2e.conftest import ROOT, Flower, Settings, arguments, free_ports
 from tests.e2e.keys import write_certificates, write_node_key
+from tests.hospital import hospital
 
 HOSPITALS = ("Ash", "Birch")
 ROUNDS = 2
@@ -60,7 +61,7 @@ def test_two_hospitals_over_tls_learn_what_one_process_would(
     assert [(r.round_index, r.closed, r.accepted, r.dropped) for r in _records(config)] == [
         (index, True, HOSPITALS, {}) for index in range(1, ROUNDS + 1)
     ]
-    keys = [Path(str(node["state"])) / KEY_FILE for node in nodes.values()]
+    keys = [Path(str(node["node"])) / "state" / KEY_FILE for node in nodes.values()]
     assert [stat.S_IMODE(key.stat().st_mode) for key in keys] == [0o600, 0o600]
     assert len({key.read_bytes() for key in keys}) == 2
 
@@ -83,7 +84,9 @@ def test_a_hospital_whose_key_is_not_registered_is_turned_away(
     assert "Failed to activate SuperNode" in flower.last_words("Ash")
 
 
-def _agree(wards: Wards, folder: Path, *, rounds: int = ROUNDS) -> tuple[Path, dict[str, Settings]]:
+def _agree(
+    wards: Wards, folder: Path, *, rounds: int = ROUNDS, bundle: bytes | None = None
+) -> tuple[Path, dict[str, Settings]]:
     """Write a study of two hospitals and the table of each; return the node configs."""
     server = {"rounds": rounds, "deadline_s": 80, "quorum": 1.0, "attempts": 1}
     written = wards(server=server)
@@ -92,19 +95,11 @@ def _agree(wards: Wards, folder: Path, *, rounds: int = ROUNDS) -> tuple[Path, d
     study = folder / "study.toml"
     study.write_text(study_toml(make_study(settings, where="test")))
 
-    table = pd.read_csv(written["data"], dtype=str, keep_default_na=False)
+    table, agreed = pd.read_csv(written["data"]), read_study(study)
     nodes: dict[str, Settings] = {}
     for site in HOSPITALS:
-        own = folder / site
-        own.mkdir()
-        table[table["site"] == site].drop(columns="site").to_csv(own / "patients.csv", index=False)
-        nodes[site] = {
-            "study": str(study),
-            "data": str(own / "patients.csv"),
-            "site": site,
-            "state": str(own / "state"),
-            "unprotected": True,
-        }
+        own = table[table["site"] == site].drop(columns="site")
+        nodes[site] = hospital(folder / site, agreed, own, name=site, bundle=bundle)
     return study, nodes
 
 

@@ -1,7 +1,6 @@
 """Sessions of secure aggregation: who is in, who has forgotten, what a restart leaves behind."""
 
 from collections.abc import Callable
-from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,12 @@ import pytest
 from flwr.app import Context, RecordDict
 from torch import Tensor
 
+from client.hospital import open_hospital
 from client.site import Opened, open_site
 from client.site_keys import IDENTITY_FILE, site_key
 from common.crypto import SigningKey
 from common.errors import QuorumNotReached, SettingsError
 from common.messages import Instruction
-from common.privacy.masking.roster import (
-    Roster,
-    RosterSite,
-    SignedRoster,
-    roster_text,
-    sign_roster,
-)
 from common.sources import RunSettings
 from common.study import Study
 from server.masked_setup import SetUp
@@ -29,6 +22,7 @@ from server.state import ServerState
 from simulation.faults import Fault
 from simulation.source import make_plan, tailored
 from simulation.training import EngineSettings, train
+from tests.hospital import COORDINATOR, write_roster, write_rules
 from tests.integration.conftest import BIRCH, CEDAR, NAMES, PHASES, PRIVACY, at, quick
 
 Settings = dict[str, Any]
@@ -156,50 +150,38 @@ def test_hospitals_keep_on_their_own_disks_what_they_must_remember(
 ) -> None:
     """Nodes whose own memory stays empty: all that lasts from phase to phase is on disk."""
 
-    def opened(node: RunSettings, run: RunSettings) -> Opened:
-        return open_site({"partition-id": node["number"], "num-partitions": 4}, run)
+    def opened(node: RunSettings, run: RunSettings, study: str) -> Opened:
+        found = open_site({"partition-id": node["number"], "num-partitions": 4}, run)
+        return found._replace(hospital=open_hospital(Path(str(node["folder"]))))
 
     for module in ("client.app", "client.masked_app"):
         monkeypatch.setattr(f"{module}.open_site", opened)
     made = federation()
-    made.settings["roster"] = str(write_roster(made, tmp_path))
-    nodes = {i + 1: hospital(i, tmp_path, made.settings) for i in range(4)}
+    made.settings["roster"] = str(write_rosters(made, tmp_path))
+    for name in NAMES:
+        roster = {"key": COORDINATOR.public.hex(), "roster": "../roster.json"}
+        write_rules(tmp_path / name, name, limits={"min_cohort": 3}, coordinator=roster)
+    nodes = {i + 1: node(i, tmp_path) for i in range(4)}
     made.nodes = nodes
     records = made.run(at("input", Fault.DROP))
     assert [len(r.accepted) for r in records] == [4, 3, 3, 4]
     made.assert_sums_are_plain()
     assert not any(context.state for context in nodes.values())
-    assert all((tmp_path / name / "roster.json").exists() for name in NAMES)
+    assert all((tmp_path / name / "state" / "roster.json").exists() for name in NAMES)
 
 
-def hospital(number: int, folder: Path, settings: Settings) -> Context:
-    node = {
+def node(number: int, folder: Path) -> Context:
+    config: dict[str, str | int | float | bool] = {
         "number": number,
-        "state": str(folder / NAMES[number]),
-        "roster": settings["roster"],
-        "min-cohort": 3,
+        "folder": str(folder / NAMES[number]),
     }
     return Context(
-        run_id=1, node_id=number + 1, node_config=node, state=RecordDict(), run_config={}
+        run_id=1, node_id=number + 1, node_config=config, state=RecordDict(), run_config={}
     )
 
 
-def write_roster(made: Any, folder: Path) -> Path:
+def write_rosters(made: Any, folder: Path) -> Path:
     """The roster of four hospitals, each of which makes its identity in a folder of its own."""
     study = tailored(make_plan(made.settings), made.settings)
-    keys = {n: SigningKey(site_key(folder / n, IDENTITY_FILE)) for n in NAMES}
-    sites = tuple(
-        RosterSite(
-            name=site.name,
-            public_key=keys[site.name].public.hex(),
-            weight=site.weight,
-            not_before=date(2020, 1, 1),
-            not_after=date(2099, 1, 1),
-        )
-        for site in study.sites
-    )
-    roster = Roster(federation="wards", epoch=1, sites=sites)
-    signatures = {name: sign_roster(roster, key) for name, key in keys.items()}
-    path = folder / "signed-roster.json"
-    path.write_text(roster_text(SignedRoster(roster=roster, signatures=signatures)))
-    return path
+    keys = {n: SigningKey(site_key(folder / n / "state", IDENTITY_FILE)) for n in NAMES}
+    return write_roster(folder / "roster.json", keys, [site.weight for site in study.sites])

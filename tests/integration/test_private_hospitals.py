@@ -1,9 +1,7 @@
 """Four hospitals with tables, ledgers and identities of their own, in a masked study."""
 
 import json
-from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,23 +10,17 @@ import torch
 from flwr.app import Context, RecordDict
 
 from client.app import app as client_app
-from client.budget import cost_of, open_cohort, open_ledger, reserve_study
+from client.budget import open_ledger
 from client.identity import read_identity
 from common.crypto import SigningKey
 from common.learner import make_learner
 from common.parameters import flatten
-from common.privacy.masking.roster import (
-    Roster,
-    RosterSite,
-    SignedRoster,
-    roster_text,
-    sign_roster,
-)
-from common.study import Study, make_study, study_toml
+from common.study import Study, make_study
 from server.app import app as server_app
 from server.state import load_state, read_records
 from simulation.grid import InProcessGrid
 from tests.conftest import ward_settings
+from tests.hospital import Node, hospital, write_roster
 
 NAMES = ("Ash", "Birch", "Cedar", "Elm")
 ROUNDS = 2
@@ -70,50 +62,21 @@ def table(seed: int) -> pd.DataFrame:
     )
 
 
-def hospital(folder: Path, name: str, study: Study, seed: int) -> dict[str, Any]:
-    """Set up one hospital: table, study, ledger with the study reserved; return its node config."""
-    folder.mkdir()
-    table(seed).to_csv(folder / "patients.csv", index=False)
-    (folder / "study.toml").write_text(study_toml(study))
-    ledger = open_cohort(folder / "state", lambda: 1e9, cohort="all", cap=20.0)
-    ledger.open_cohort("2026", cap=20.0, delta=1e-2)
-    reserve_study(ledger, cost_of(study, name, metrics=None), cohort="2026")
-    return {
-        "study": str(folder / "study.toml"),
-        "data": str(folder / "patients.csv"),
-        "site": name,
-        "state": str(folder / "state"),
-        "roster": str(folder.parent / "roster.json"),
-        "min-cohort": 3,
-    }
-
-
 @pytest.fixture
-def nodes(tmp_path: Path, study: Study) -> dict[str, dict[str, Any]]:
-    configs = {n: hospital(tmp_path / n, n, study, i) for i, n in enumerate(NAMES)}
+def nodes(tmp_path: Path, study: Study) -> dict[str, Node]:
+    for i, name in enumerate(NAMES):
+        hospital(tmp_path / name, study, table(i), name=name)
     keys = {n: SigningKey(read_identity(tmp_path / n / "state")) for n in NAMES}
-    sites = tuple(
-        RosterSite(
-            name=name,
-            public_key=key.public.hex(),
-            weight=1.0,
-            not_before=date(2020, 1, 1),
-            not_after=date(2099, 1, 1),
-        )
-        for name, key in keys.items()
-    )
-    roster = Roster(federation="wards", epoch=1, sites=sites)
-    signatures = {name: sign_roster(roster, key) for name, key in keys.items()}
-    text = roster_text(SignedRoster(roster=roster, signatures=signatures))
-    (tmp_path / "roster.json").write_text(text)
-    return configs
+    for name in NAMES:
+        write_roster(tmp_path / name / "roster.json", keys)
+    return {name: {"node": str(tmp_path / name)} for name in NAMES}
 
 
-def run(tmp_path: Path, study: Study, nodes: dict[str, dict[str, Any]]) -> None:
+def run(tmp_path: Path, study: Study, nodes: dict[str, Node]) -> None:
     config: dict[str, str | int | float | bool] = {
         "study": str(tmp_path / "Ash" / "study.toml"),
         "output": str(tmp_path / "run"),
-        "roster": str(tmp_path / "roster.json"),
+        "roster": str(tmp_path / "Ash" / "roster.json"),
         "resume": False,
         "keep-every": 0,
         "seed": 0,
@@ -129,7 +92,7 @@ def run(tmp_path: Path, study: Study, nodes: dict[str, dict[str, Any]]) -> None:
 
 
 def test_a_masked_study_runs_among_real_hospitals_and_each_has_paid(
-    tmp_path: Path, study: Study, nodes: dict[str, dict[str, Any]]
+    tmp_path: Path, study: Study, nodes: dict[str, Node]
 ) -> None:
     run(tmp_path, study, nodes)
     learner = make_learner(study, seed=0)
@@ -146,7 +109,7 @@ def test_a_masked_study_runs_among_real_hospitals_and_each_has_paid(
 
 
 def test_a_hospital_whose_ledger_was_edited_sends_nothing_and_the_others_go_on(
-    tmp_path: Path, study: Study, nodes: dict[str, dict[str, Any]]
+    tmp_path: Path, study: Study, nodes: dict[str, Node]
 ) -> None:
     path = tmp_path / "Elm" / "state" / "ledger.jsonl"
     path.write_bytes(path.read_bytes().replace(b"20.0", b"99.0", 1))
@@ -156,7 +119,7 @@ def test_a_hospital_whose_ledger_was_edited_sends_nothing_and_the_others_go_on(
 
 
 def test_no_name_of_a_patient_is_in_any_file_but_the_tables(
-    tmp_path: Path, study: Study, nodes: dict[str, dict[str, Any]]
+    tmp_path: Path, study: Study, nodes: dict[str, Node]
 ) -> None:
     run(tmp_path, study, nodes)
     for path in (p for p in tmp_path.rglob("*") if p.is_file() and p.name != "patients.csv"):

@@ -23,7 +23,8 @@ from common.privacy.masking.statements import (
 
 SMALLEST_COHORT = 3
 """In a sum of two, each of the two sees the other's update."""
-MAX_TURNS = 256
+TURNS, MAX_TURNS = 32, 256
+"""Attempts at a round that a session serves: a coordinator's usual offer, and the most."""
 DAY_MS = 86_400_000
 
 

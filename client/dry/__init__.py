@@ -1,0 +1,1 @@
+"""What would leave this hospital: one round, computed offline, byte for byte."""

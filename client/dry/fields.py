@@ -1,0 +1,91 @@
+"""Every field of every message that a hospital sends: what it could reveal, and what covers it.
+
+A field that is not listed here is an error: nothing leaves that nobody has described.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+
+from common.messages import HELLO, UPDATE
+from common.messages.frame import BODY, HEAD, VECTOR
+from common.messages.masked import ADVERTISE, CONFIRM, DEAL, INPUT
+from common.study import Study
+
+NOTHING = "nothing of patients"
+_ECHO = NOTHING, "an echo of the request"
+_KEYS = NOTHING, "random keys of one session, signed by this site"
+_ABOUT = {
+    ("version",): (NOTHING, "a constant"),
+    ("study",): ("that this site takes part in the study", "the hospital's approval"),
+    ("round",): _ECHO,
+    ("turn",): _ECHO,
+    (HELLO, "site"): ("this site's name", "it is public in the study's roster"),
+    (ADVERTISE, "offer"): _KEYS,
+    (DEAL, "cells"): (NOTHING, "shares of random keys, each sealed for one site"),
+    (CONFIRM, "signature"): ("who took part in the sum", "the sum is over them all"),
+    (CONFIRM, "shares"): (
+        "with those of the threshold's sites: the sum, and no part of it",
+        "never both of a site's secrets; signed after all inputs are in",
+    ),
+}
+
+
+class Field(NamedTuple):
+    """A field as it would leave: type, shape, bytes, what it tells and what covers it."""
+
+    message: str
+    name: str
+    kind: str
+    shape: str
+    bytes: int
+    reveals: str
+    covered: str
+
+
+def fields_of(message: str, content: RecordDict, study: Study) -> Iterator[Field]:
+    """Yield the fields of a message.
+
+    Raises:
+        KeyError: a field is not described here.
+    """
+    head, body = content[HEAD], content.get(BODY)
+    if isinstance(head, ConfigRecord):
+        for name, value in head.items():
+            about = _ABOUT[message, name] if (message, name) in _ABOUT else _ABOUT[name,]
+            size = len(value) if isinstance(value, bytes | str) else 8
+            kind = type(value).__name__
+            yield Field(message, name, kind, "", size, *about)
+    if isinstance(body, ArrayRecord):
+        vector = body[VECTOR]
+        yield _vector(message, vector, _covers(message, study))
+
+
+def _vector(message: str, vector: Array, about: tuple[str, str]) -> Field:
+    found = vector.numpy()
+    shape = " x ".join(map(str, found.shape))
+    size = int(np.prod(found.shape)) * found.dtype.itemsize
+    return Field(message, VECTOR, str(found.dtype), shape, size, *about)
+
+
+def _covers(message: str, study: Study) -> tuple[str, str]:
+    """Return what the vector of an update could reveal, and what protects it."""
+    if message == INPUT:
+        reveals = "nothing by itself; in the sum over sites, what noise leaves of it"
+        return reveals, _noise(study) + ", then masks of all other sites: uniform numbers"
+    if message == UPDATE and study.privacy.noise_multiplier:
+        reveals = "what noise leaves of how patients change the model; facts of the whole site"
+        return reveals, _noise(study)
+    if message == UPDATE:
+        return "patients' rows: they can be computed from it", "nothing: public data only"
+    raise KeyError(message)
+
+
+def _noise(study: Study) -> str:
+    privacy = study.privacy
+    return (
+        f"groups of {study.group_size} clipped to {privacy.clip_norm:g}, "
+        f"noise of {privacy.noise_multiplier:g} clips, a debit in the ledger"
+    )

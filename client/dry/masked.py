@@ -1,0 +1,83 @@
+"""A session of secure aggregation with stand-ins for the other sites, to see this site's messages.
+
+All keys are thrown away, this site's too: nothing here is signed by the hospital's identity, and no
+part of it could be used in a real session.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+import numpy as np
+from flwr.app import RecordDict
+from numpy.typing import NDArray
+
+from client.masking import Masker, MemoryStore, milliseconds
+from client.membership import policy_of
+from client.site import Opened
+from client.site_file import Limits
+from common.crypto import SigningKey, fresh_key
+from common.messages.masked import (
+    ADVERTISE,
+    CONFIRM,
+    DEAL,
+    INPUT,
+    confirmation_content,
+    deal_content,
+    input_content,
+    offer_content,
+)
+from common.privacy.masking.member import Seat
+from common.privacy.masking.roster import Roster, RosterSite
+from common.privacy.masking.rules import TURNS, threshold_of
+from common.privacy.masking.session import Session
+from common.privacy.masking.statements import Call, Context, theta_digest
+
+Said = tuple[str, RecordDict]
+"""A message's name and its content."""
+
+
+def masked_messages(
+    opened: Opened, limits: Limits, theta: NDArray[np.float32], update: NDArray[np.float64]
+) -> Iterator[Said]:
+    """Yield what this site says up to a session's first turn; update: [d], weighted."""
+    me, context, maskers = _members(opened, limits, len(update))
+    offers = {name: masker.advertise(context.text) for name, masker in maskers.items()}
+    yield ADVERTISE, offer_content(offers[me])
+    everybody = tuple(offers.values())
+    dealt = {name: masker.deal(everybody) for name, masker in maskers.items()}
+    yield DEAL, deal_content(dealt[me])
+    session = Session(context, everybody, dealt)
+    call = Call(deck=session.deck(0), round=1, asked=session.members)
+    digest = theta_digest(theta.astype("<f4").tobytes())
+    yield INPUT, input_content(call, maskers[me].masked_input(call, digest, lambda: update))
+    cells = session.cells(0, me, call.asked) if context.fast_path else b""
+    yield CONFIRM, confirmation_content(0, maskers[me].confirm(0, call.asked, cells))
+
+
+def _members(opened: Opened, limits: Limits, dim: int) -> tuple[str, Context, dict[str, Masker]]:
+    study, keys = opened.study, {s.name: SigningKey(fresh_key()) for s in opened.study.sites}
+    sites = tuple(
+        RosterSite(
+            name=site.name,
+            public_key=keys[site.name].public.hex(),
+            weight=site.weight,
+            not_before=date.min,
+            not_after=date.max,
+        )
+        for site in study.sites
+    )
+    roster = Roster(federation="dry run", epoch=1, sites=sites)
+    policy = policy_of(study, dim, limits)
+    context = Context(
+        federation=roster.federation,
+        study=study.id,
+        roster=roster.hash,
+        cohort=tuple(keys),
+        threshold=threshold_of(len(keys)),
+        turns=TURNS,
+        dim=dim,
+        opened=milliseconds(),
+        fast_path=limits.fast_path,
+    )
+    seats = {name: Seat(name, key, roster, policy) for name, key in keys.items()}
+    return opened.site.name, context, {n: Masker(s, MemoryStore()) for n, s in seats.items()}

@@ -1,0 +1,1 @@
+"""The gate between the network and a hospital's patients, and the log of what passed it."""
