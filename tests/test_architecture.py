@@ -38,7 +38,7 @@ OWNERS = {
     "sqlalchemy": {"client/sources/"},
     "duckdb": {"client/sources/"},
     "fhir": {"client/sources/fhir.py"},
-    "httpx": {"client/doctor/network.py"},
+    "httpx": {"client/doctor/network.py", "client/executor/"},
     "structlog": {"client/logs.py"},
     "prometheus_client": {"client/executor/"},
     "onnx": {"client/export.py"},
