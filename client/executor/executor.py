@@ -41,7 +41,8 @@ class Executor:
     """Answers the requests of a queue, one at a time.
 
     approved: SHA-256, in hex, of the bundles that the hospital has approved, asked each time.
-    kinds: the message types that the app knows.
+    kinds: the message types that the app knows. note: writes into the hospital's audit log what was
+    refused before the app saw it; called with message type, run and code.
     """
 
     def __init__(
@@ -53,11 +54,12 @@ class Executor:
         approved: Callable[[], frozenset[str]],
         kinds: frozenset[str],
         report: Report,
+        note: Callable[[str, int, str], None] | None = None,
         pace: Pace | None = None,
     ) -> None:
         self._queue, self._app, self._node_config = queue, app, node_config
         self._approved, self._kinds, self._report = approved, kinds, report
-        self._pace = pace or Pace(0.02, 2.0)
+        self._note, self._pace = note, pace or Pace(0.02, 2.0)
 
     def serve(self, stopping: Event) -> None:
         """Claim and answer until `stopping` is set; the request in hand is finished."""
@@ -95,7 +97,7 @@ class Executor:
         self._report(
             "refused" if code else "answered",
             code=code,
-            kind=task.kind if task.kind in self._kinds else OTHER,
+            kind=self._kind(task),
             round=task.group if task.group.isdigit() and len(task.group) < 10 else "",
             seconds=round(time.monotonic() - began, 4),
         )
@@ -125,18 +127,30 @@ class Executor:
     def _decide(self, task: Task) -> tuple[Message | None, str]:
         """Return a reply, or none and the code that says why."""
         if code := self._refusal(task):
-            return None, code
+            return None, self._noted(task, code)
         try:
             message = task.message()
             reply = self._app(message, self._context(task))
         except Unreadable as error:
-            return None, error.code
+            return None, self._noted(task, error.code)
         except TaskLost:
             raise
         except (Exception, SystemExit) as error:
             self._report("failed", **about(error))
             return None, _code_of(error)
         return _checked(reply, message)
+
+    def _noted(self, task: Task, code: str) -> str:
+        """Write a refusal down and return its code; a log that is broken changes nothing of it."""
+        try:
+            if self._note is not None:
+                self._note(self._kind(task), task.run, code)
+        except Exception as error:
+            self._report("failed", **about(error))
+        return code
+
+    def _kind(self, task: Task) -> str:
+        return task.kind if task.kind in self._kinds else OTHER
 
     def _context(self, task: Task) -> Context:
         return Context(task.run, task.node, dict(self._node_config), RecordDict(), {})

@@ -37,3 +37,12 @@ def approved_bundles(folder: Path) -> frozenset[str]:
     from client.gate.gate import approved_bundles
 
     return approved_bundles(folder)
+
+
+def note_refusal(folder: Path, kind: str, run: int, code: str) -> None:
+    """Write down in the audit log what was refused before the app's own door saw it."""
+    from client.gate.audit import REFUSED, open_audit
+    from client.site_file import STATE
+
+    about = {"message": kind, "run": str(run), "study": "", "code": code, "reason": code}
+    open_audit(folder / STATE).note(REFUSED, about)

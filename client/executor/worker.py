@@ -55,6 +55,7 @@ def _serve(
         approved=partial(parts.approved_bundles, folder),
         kinds=parts.kinds(),
         report=events.send,
+        note=partial(parts.note_refusal, folder),
     )
     events.send("ready")
     Thread(target=_beat, args=(events, stopping), daemon=True, name="beat").start()

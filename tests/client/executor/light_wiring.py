@@ -24,3 +24,7 @@ def node_config(folder: Path) -> dict[str, Value]:
 
 def approved_bundles(folder: Path) -> frozenset[str]:
     return frozenset()
+
+
+def note_refusal(folder: Path, kind: str, run: int, code: str) -> None:
+    """Nothing is kept."""

@@ -8,6 +8,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flwr.app import Context, Error, Message, RecordDict
@@ -96,6 +97,31 @@ def test_approvals_that_cannot_be_read_approve_nothing() -> None:
     assert task.read == 0
     assert task.said == [NO_APPROVALS]
     assert "site.toml is gone" in reports.named("failed")[0]["text"]
+
+
+def test_what_the_app_never_saw_is_written_down_and_a_broken_log_changes_no_refusal() -> None:
+    noted: list[tuple[str, int, str]] = []
+
+    def note(*about: Any) -> None:
+        noted.append(about)
+        if len(noted) > 2:
+            raise OSError(PATIENT)
+
+    tasks = [
+        FakeTask(bundle=b"other"),
+        FakeTask(fails={"message": Unreadable("oversize")}),
+        FakeTask(asked=request("train.other")),
+        FakeTask(),
+    ]
+    one, reports = executor(tasks, note=note)
+    assert all(one.step() for _ in tasks)
+    assert noted == [
+        ("train", RUN, WRONG_BUNDLE),
+        ("train", RUN, "oversize"),
+        (OTHER, RUN, UNKNOWN),
+    ]
+    assert tasks[2].said == [UNKNOWN]
+    assert PATIENT not in str(reports.events)
 
 
 def test_a_reply_that_cannot_be_written_down_is_refused_by_code() -> None:
