@@ -147,6 +147,5 @@ def executor(place: Place, port: int, hear: Hear, wiring: str) -> Child:
     inherited = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
     paths = [PACKAGES, *filter(None, [inherited.get("PYTHONPATH")])]
     own = {"FLWR_HOME": str(place.own / "flwr"), "PYTHONPATH": os.pathsep.join(paths)}
-    usual = {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(place.state / "cache")}
-    quiet = usual | inherited | QUIET | own
+    quiet = {"OMP_NUM_THREADS": "1"} | inherited | QUIET | own
     return Child("executor", command, quiet, place.folder, hear, listened=False)

@@ -98,10 +98,6 @@ def test_two_nodes_learn_what_one_process_would(
     assert [(r.round_index, r.closed, r.accepted, r.dropped) for r in _records(settings)] == [
         (index, True, HOSPITALS, {}) for index in range(1, ROUNDS + 1)
     ]
-    learned = load_file(tmp_path / "run" / INITIALIZATION_FILE)
-    alone = _in_one_process(nodes, settings | {"output": str(tmp_path / "alone")})
-    for name, value in alone.items():
-        torch.testing.assert_close(learned[name], value, atol=1e-6, rtol=0)
     print("seconds a round:", [round(r.seconds, 2) for r in _records(settings)])
     told = summary(folders["Ash"])
     assert told["answered"] == ROUNDS + 1
@@ -117,6 +113,12 @@ def test_two_nodes_learn_what_one_process_would(
     flower.stop("Ash")
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
     assert summary(folders["Ash"])["state"] == "not running"
+    flower.stop("Birch")
+    same: dict[str, Settings] = {site: {"node": str(each)} for site, each in folders.items()}
+    learned = load_file(tmp_path / "run" / INITIALIZATION_FILE)
+    alone = _in_one_process(same, settings | {"output": str(tmp_path / "alone")})
+    for name, value in alone.items():
+        torch.testing.assert_close(learned[name], value, atol=1e-6, rtol=0)
 
 
 @pytest.mark.e2e
