@@ -15,7 +15,10 @@ def sign(
         Path | None, typer.Option(help="App bundle (flwr build) that runs of the study carry.")
     ] = None,
 ) -> None:
-    """Sign a study, so that hospitals can tell that it is yours and unchanged."""
+    """Sign a study, so that hospitals can tell that it is yours and unchanged.
+
+    STUDY is its study.toml; the seal is written beside it, study.toml.sig.
+    """
     from common.crypto import SigningKey
     from common.errors import SettingsError
     from common.files import write_atomically

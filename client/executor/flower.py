@@ -14,6 +14,7 @@ from threading import Event
 
 import httpx
 from flwr.app import Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode, SubStatus
 from flwr.common.serde import message_from_proto
 from flwr.proto.message_pb2 import ObjectTree
@@ -72,6 +73,11 @@ def check_flower() -> None:
             where="installed packages",
             remedy="pip install -c constraints.txt of this release",
         )
+
+
+def kinds_of(app: ClientApp) -> frozenset[str]:
+    """Return the message types that an app has functions for."""
+    return frozenset(app._registered_funcs)
 
 
 @contextmanager

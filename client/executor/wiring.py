@@ -14,17 +14,10 @@ def app() -> App:
 
 def kinds() -> frozenset[str]:
     """Return the message types that the app knows."""
-    from common.messages import HELLO_TYPE, UPDATE_TYPE
-    from common.messages.masked import (
-        ADVERTISE_TYPE,
-        CONFIRM_TYPE,
-        DEAL_TYPE,
-        INPUT_TYPE,
-        REVEAL_TYPE,
-    )
+    from client.app import app
+    from client.executor.flower import kinds_of
 
-    masked = {ADVERTISE_TYPE, DEAL_TYPE, INPUT_TYPE, CONFIRM_TYPE, REVEAL_TYPE}
-    return frozenset({HELLO_TYPE, UPDATE_TYPE} | masked)
+    return kinds_of(app)
 
 
 def node_config(folder: Path) -> dict[str, Value]:

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -123,11 +123,9 @@ def _first(site: str, kind: str, given: Mapping[str, str]) -> "SiteFile":
 
 
 def _open(rules: "SiteFile", folder: Path) -> "Source":
-    from importlib import import_module
+    from client.sources.opening import open_source
 
-    opening: Any = import_module("client.sources.opening")
-    source: Source = opening.open_source(rules.source, folder, timezone=rules.rows.timezone)
-    return source
+    return open_source(rules.source, folder, timezone=rules.rows.timezone)
 
 
 def _print(text: str) -> None:

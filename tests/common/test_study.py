@@ -49,6 +49,11 @@ def test_defaults_written_out_do_not_change_the_id() -> None:
         ({"tasks": [{"name": "t", "column": "age"}]}, "takes its label from a feature"),
         ({"tasks": [{"name": "t", "column": "y", "forbidden": ["tsh"]}]}, "forbids tsh"),
         ({"sites": [{"name": "A", "weight": -1}]}, "weight"),
+        ({"evaluation": {"metric_std": 0}}, "evaluation.metric_std"),
+        ({"sites": [{"name": "A", "patients": 9, "classes": {"u": [1, 1]}}]}, "classes of u"),
+        ({"sites": [{"name": "A", "patients": 9, "classes": {"t": [5, 5]}}]}, "10 > 9 patients"),
+        ({"sites": [{"name": "A", "patients": 9, "classes": {"t": [-1, 5]}}]}, "classes"),
+        ({"sites": [{"name": "A"}], "evaluation": {"metric_releases": 1}}, "that A declares"),
     ],
 )
 def test_a_bad_setting_is_refused_by_name(changes: dict[str, Any], named: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from flwr.app import Context
+from flwr.clientapp import ClientApp
 from flwr.common import constant
 from flwr.proto import runtime_pb2
 from flwr.supercore import exit as flower_exit
@@ -27,10 +28,12 @@ from flwr.supernode import fleet_http_connection, start_client_internal
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.runtime import run_clientapp
 
-from client.executor import flower
-from client.executor.flower import check_flower
+from client.executor import flower, wiring
+from client.executor.flower import check_flower, kinds_of
 from client.executor.supernode import IDLE_S, Clock, quicken, watch
 from common.errors import SettingsError
+from common.messages import HELLO_TYPE, UPDATE_TYPE
+from common.messages.votes import VOTES_TYPE
 from tests.test_architecture import ROOT, modules
 
 ADAPTERS = {"client/executor/flower.py", "client/executor/supernode.py"}
@@ -91,6 +94,14 @@ def test_signatures_of_what_is_called() -> None:
         "state",
         "run_config",
     ]
+
+
+def test_the_types_of_an_app_are_those_that_it_has_functions_for() -> None:
+    app = ClientApp()
+    app.train("update")(lambda message, _: message)
+    app.query("hello")(lambda message, _: message)
+    assert kinds_of(app) == {"train.update", "query.hello"}
+    assert {HELLO_TYPE, UPDATE_TYPE, VOTES_TYPE} <= wiring.kinds()
 
 
 def test_routes_of_the_runtime_api() -> None:
