@@ -106,9 +106,8 @@ class RuntimeQueue:
 
     def claim(self) -> Task | None:
         """Return the oldest task that waits, if any."""
-        request = AcquireTaskRequest(supported_task_types=[KIND])
         try:
-            answer = self._client.AcquireTask(request)
+            answer = self._client.AcquireTask(AcquireTaskRequest(supported_task_types=[KIND]))
         except httpx.HTTPStatusError as error:
             refused = error.response.status_code == httpx.codes.UNAUTHORIZED
             raise Unreachable("secret-refused" if refused else "runtime-refused") from None
@@ -116,8 +115,7 @@ class RuntimeQueue:
             raise Unreachable("supernode-unreachable") from None
         if not answer.HasField("task"):
             return None
-        token = RuntimeTokenHttpInterceptor(answer.token)
-        return RuntimeTask(self._connect(KIND, token))
+        return RuntimeTask(self._connect(KIND, RuntimeTokenHttpInterceptor(answer.token)))
 
     def close(self) -> None:
         """End the connection."""
@@ -200,9 +198,8 @@ class RuntimeTask:
         limit: bytes; beyond it nothing is kept. None: nothing is kept at all.
         """
         names = [tree.object_id for tree in iterate_object_tree(self._tree)]
-        where = Node(node_id=self.node)
+        where, total = Node(node_id=self.node), 0
         pull = make_pull_object_fn_protobuf(self._client.PullObject, where, self.run)
-        total = 0
 
         def counted(name: str) -> bytes:
             nonlocal total
