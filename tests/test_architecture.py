@@ -40,7 +40,7 @@ OWNERS = {
     "pandera": {"client/mapping/"},
     "sqlalchemy": {"client/sources/"},
     "duckdb": {"client/sources/"},
-    "httpx": {"client/doctor/network.py"},
+    "httpx": {"client/doctor/network.py", "client/executor/"},
     "structlog": {"client/logs.py"},
     "prometheus_client": {"client/executor/"},
     "onnx": {"client/export.py"},
