@@ -24,6 +24,8 @@ JOIN, ROTATE, ASK, RECEIPT = (
 
 SMALL_BODY = 64 * 1024
 """No text of an enrolment is longer, in bytes; rosters and studies may be."""
+SCHEME = "Wardround"
+"""Of the Authorization header that carries a signed question, base64 for URLs."""
 FRESH_S = 300
 """A question is answered for so long, in seconds, by either clock."""
 
