@@ -121,7 +121,7 @@ def _private_site(study: Study, hospital: Hospital) -> Site:
 
 def own_table(hospital: Hospital, study: Study) -> tuple[pd.DataFrame, str]:
     """Return the hospital's patients in the study's columns, and where they come from."""
-    source = hospital.rules.source
+    source = hospital.source
     if not isinstance(source, FileSource):
         raise NotImplementedError
     path = hospital.folder / source.path

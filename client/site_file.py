@@ -99,12 +99,12 @@ class Limits(Part):
 
 
 class SiteFile(Part):
-    """All of site.toml."""
+    """All of site.toml. source: None until `wardround node map` has added one."""
 
     version: Literal[1] = Field(default=1, alias="schema", serialization_alias="schema")
     site: Name
     coordinator: CoordinatorSettings = CoordinatorSettings()
-    source: SourceSettings
+    source: SourceSettings | None = None
     columns: tuple[ColumnRule, ...] = ()
     rows: RowRules = RowRules()
     limits: Limits = Limits()

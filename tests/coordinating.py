@@ -1,10 +1,16 @@
 """A coordinator's folder, hospitals that join it, and a SuperLink that only remembers."""
 
 import base64
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import uvicorn
 
 from common.certificates import NodeKey
 from common.crypto import SigningKey, fresh_key
@@ -25,8 +31,10 @@ from common.privacy.masking.statements import signed
 from server.coordinator.fleet import KnownNode, SuperLinkDown, SuperLinkRefuses
 from server.coordinator.folder import CoordinatorFolder, init_folder
 from server.coordinator.invitations import invite
+from server.coordinator.settings import EdgeLimits, EdgeSettings, SuperLinkSettings
 
-HOUR = 3600
+HOUR, NOON = 3600, 1_700_000_000.0
+NOW = time.time()
 
 
 class RememberingFleet:
@@ -115,3 +123,57 @@ def tampered(text: str, **changes: str) -> str:
     wish = Join.read(application.join.statement).model_copy(update=changes)
     join = Proven(**(application.join.model_dump() | {"statement": wish.text}))
     return Application(secret=application.secret, join=join).text
+
+
+@contextmanager
+def serving(server: uvicorn.Server) -> Iterator[None]:
+    """Serve in a thread until the block ends."""
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    limit = time.monotonic() + 20
+    while not server.started:
+        assert thread.is_alive(), "the server has ended"
+        assert time.monotonic() < limit, "the server does not start"
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+
+
+def upstream(folder: CoordinatorFolder, app: Any) -> uvicorn.Server:
+    """Return a server in the SuperLink's place, with the folder's certificate."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=folder.settings.superlink.port,
+            ssl_certfile=folder.server_certificate,
+            ssl_keyfile=folder.server_key,
+            loop="asyncio",
+            lifespan="off",
+            ws="none",
+            log_config=None,
+        )
+    )
+
+
+def with_limits(folder: CoordinatorFolder, **limits: float) -> CoordinatorFolder:
+    """Return the folder on free ports of loopback, with other limits of its edge."""
+    port, superlink = free_ports(2)
+    edge = EdgeSettings(port=port, bind="127.0.0.1", limits=EdgeLimits.model_validate(limits))
+    settings = folder.settings.model_copy(
+        update={"edge": edge, "superlink": SuperLinkSettings(port=superlink)}
+    )
+    return folder._replace(settings=settings)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free on loopback, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]

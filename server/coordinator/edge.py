@@ -53,14 +53,12 @@ def make_edge(
 ) -> Guard:
     """Return the edge of a coordinator's folder, an ASGI application.
 
-    fleet, ours: what answers instead of the SuperLink and of the folder.
+    fleet, ours: what answers instead of the SuperLink and of the folder. `aclose` it in the end.
     """
-    sorted_ = Edge(
-        fleet or Proxy(superlink_client(folder)), ours if ours is not None else _own(folder)
-    )
-    limits = folder.settings.edge.limits
-    return Guard(sorted_, limits, is_fleet=is_fleet, small_body=SMALL_BODY)
-
-
-def _own(folder: CoordinatorFolder) -> App:
-    return Service(folder).app()
+    limits, client = folder.settings.edge.limits, None
+    if fleet is None:
+        client = superlink_client(folder)
+        fleet = Proxy(client)
+    app = Edge(fleet, ours if ours is not None else Service(folder).app())
+    close = client.aclose if client else None
+    return Guard(app, limits, is_fleet=is_fleet, small_body=SMALL_BODY, close=close)

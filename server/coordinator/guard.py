@@ -26,7 +26,11 @@ class TooLarge(Exception):
 
 
 class Guard:
-    """An ASGI application behind limits; is_fleet: whether a scope is one of Flower's."""
+    """An ASGI application behind limits.
+
+    is_fleet: whether a scope is one of Flower's. small_body: bytes of a body that is not. close:
+    what to await at the end.
+    """
 
     def __init__(
         self,
@@ -35,9 +39,11 @@ class Guard:
         *,
         is_fleet: Callable[[Scope], bool],
         small_body: int,
+        close: Callable[[], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app, self._limits, self._is_fleet = app, limits, is_fleet
+        self._close = close
         self._small, keep = small_body, limits.addresses
         self._fleet = Buckets(limits.rate, limits.burst, keep=keep, clock=clock)
         self._other = Buckets(limits.enrol_rate, limits.enrol_burst, keep=keep, clock=clock)
@@ -56,6 +62,11 @@ class Guard:
             await refuse(scope, send, 413 if declared else 400, "body too large, or of no length")
             return
         await self._answer(scope, _Body(receive, limit, self._limits.body_s), send)
+
+    async def aclose(self) -> None:
+        """Close what the application holds open."""
+        if self._close:
+            await self._close()
 
     async def _answer(self, scope: Scope, body: "_Body", send: Send) -> None:
         reply = _Reply(send, self._limits.body_s)

@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 
 from common.enrolment import SCHEME, Complaint, SignedStudyText
 from common.errors import InvalidMessage, SettingsError
@@ -36,8 +35,8 @@ class Service:
     ) -> None:
         self._folder, self._clock, self._registrar = folder, clock, registrar
 
-    def app(self) -> Starlette:
-        """Return the application."""
+    def app(self) -> Router:
+        """Return the application; errors of a body go through it, to the guard."""
         routes = [
             Route("/health", self._health, methods=["GET"]),
             Route("/enrol/ca", self._authority, methods=["GET"]),
@@ -47,7 +46,7 @@ class Service:
             Route("/enrol/roster", self._asked(self._roster), methods=["GET"]),
             Route("/enrol/roster", _posted(self._vote), methods=["POST"]),
         ]
-        return Starlette(routes=routes)
+        return Router(routes=routes)
 
     async def _health(self, request: Request) -> Response:
         return JSONResponse({name: version(name) for name in ("flwr", "wardround")})

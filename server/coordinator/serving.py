@@ -16,22 +16,23 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from server.coordinator.edge import make_edge
 from server.coordinator.fleet import register_pending
 from server.coordinator.folder import CoordinatorFolder, renew_certificates
-from server.coordinator.guard import App
+from server.coordinator.guard import Guard
 from server.coordinator.settings import EdgeLimits
 
 _log = logging.getLogger("wardround.edge")
-HEAD_BYTES = 16 * 1024
+HEAD_BYTES, LINGER_S = 16 * 1024, 2.0
 PENDING_S, RENEW_S = 5.0, 6 * 3600.0
 
 
 class EdgeServer(uvicorn.Server):
     """A server of the edge; `run()` in a process of its own, `should_exit = True` ends it."""
 
-    def __init__(self, folder: CoordinatorFolder, app: App | None = None) -> None:
+    def __init__(self, folder: CoordinatorFolder, app: Guard | None = None) -> None:
+        self._folder, self._app = folder, app or make_edge(folder)
         edge = folder.settings.edge
         super().__init__(
             uvicorn.Config(
-                app or make_edge(folder),
+                self._app,
                 host=edge.bind,
                 port=edge.port,
                 http=bounded_protocol(edge.limits),
@@ -51,7 +52,6 @@ class EdgeServer(uvicorn.Server):
                 log_config=None,
             )
         )
-        self._folder = folder
 
     async def serve(self, sockets: Any = None) -> None:
         """Serve until told to stop, and look after certificate and node keys meanwhile."""
@@ -65,6 +65,7 @@ class EdgeServer(uvicorn.Server):
             for chore in chores:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
+            await self._app.aclose()
 
     def renew(self) -> bool:
         """Renew the certificate if it ends soon; new connections see it without a restart."""
@@ -75,7 +76,7 @@ class EdgeServer(uvicorn.Server):
         return renewed
 
 
-def serve_edge(folder: CoordinatorFolder, app: App | None = None) -> None:
+def serve_edge(folder: CoordinatorFolder, app: Guard | None = None) -> None:
     """Serve a coordinator's edge until SIGINT or SIGTERM; app: another than `make_edge` gives."""
     EdgeServer(folder, app).run()
 
@@ -116,7 +117,9 @@ def bounded_protocol(limits: EdgeLimits) -> type[H11Protocol]:
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
-            if self.conn.their_state is h11.IDLE:
+            if self.transport.is_closing():  # who goes on sending is not waited for
+                self.loop.call_later(LINGER_S, self.transport.abort)
+            elif self.conn.their_state is h11.IDLE:
                 self._await_head()
 
         def _await_head(self) -> None:
