@@ -25,20 +25,14 @@ def budget(
     reserve: Annotated[
         bool, typer.Option("--reserve", help="Reserve the study for the cohort.")
     ] = False,
-    metrics: Annotated[int, typer.Option(min=0, help="Releases of metrics in the plan.")] = 0,
-    metric_noise: Annotated[
-        float, typer.Option(help="Standard deviation of their noise, in patients.")
-    ] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Show what your patients have given and may still give, and what a study would cost them."""
     from client import budget as books
-    from common.privacy.accounting import MetricReleases
     from common.study import read_study
 
     _fits_together(study, site, cohort, cap, reserve=reserve)
-    planned = MetricReleases(std=metric_noise, releases=metrics) if metrics else None
-    cost = books.cost_of(read_study(study), site, metrics=planned) if study else None
+    cost = books.cost_of(read_study(study), site) if study else None
     if cap is None:
         ledger = books.open_ledger(state, time.time)
     else:
@@ -63,10 +57,14 @@ def unblock(
     from client.identity import read_identity
     from client.masking import forget_aborts
     from client.membership import masking_store
+    from common.messages.purposes import UPDATES, VOTES
     from common.study import read_study
 
     asked = read_study(study)
-    given_up = forget_aborts(masking_store(state, asked, read_identity(state)))
+    secret = read_identity(state)
+    purposes = (UPDATES, VOTES) if asked.evaluation.metric_releases else (UPDATES,)
+    stores = [masking_store(state, asked, secret, purpose) for purpose in purposes]
+    given_up = sum(forget_aborts(store) for store in stores)
     _print(f"{given_up} sessions of study {asked.name} were given up; the node may join again.")
 
 

@@ -9,7 +9,8 @@
     ├── InvalidMessage     a message breaks the wire contract
     │   ├── CryptoError    a signature, a seal or a key does not hold
     │   └── Refusal        a site does not take part this time; its state stays as it is
-    └── QuorumNotReached   too few sites answered; the run is paused, nothing is lost
+    ├── QuorumNotReached   too few sites answered; the run is paused, nothing is lost
+    └── RunStopped         a person has stopped the run; nothing is lost
 
 A message names the thing, the place and the remedy. It never quotes a patient's value.
 """
@@ -73,3 +74,7 @@ class Refusal(InvalidMessage):
 
 class QuorumNotReached(WardroundError):
     """Too few sites answered in time; the run is paused and can be resumed."""
+
+
+class RunStopped(WardroundError):
+    """A person has stopped the run; it can be resumed."""

@@ -62,16 +62,13 @@ def exchange(
     outgoing: content by node id. read: checks and decodes a reply's content; an `InvalidMessage`
     that it raises drops the reply. A node's first reply counts, a second one changes nothing.
     """
-    waiting = _push(grid, outgoing, phase)
+    waiting = push(grid, outgoing, phase)
     outcome: Outcome[T] = Outcome()
     for node in set(outgoing) - set(waiting.values()):
         outcome.dropped[node] = "unknown-node"
     end = time.monotonic() + phase.deadline_s
     while True:
-        for message in grid.pull_messages(list(waiting)) if waiting else ():
-            key = message.metadata.reply_to_message_id
-            if key in waiting:
-                _take(outcome, waiting.pop(key), message, read)
+        pull(grid, waiting, read, outcome)
         if not waiting or len(outcome.accepted) >= phase.enough or time.monotonic() >= end:
             break
         time.sleep(phase.poll_s)
@@ -114,8 +111,8 @@ def exchange_by_site(
     )
 
 
-def _push(grid: Post, outgoing: Mapping[int, RecordDict], phase: Phase) -> dict[str, int]:
-    """Send and return which node each message id waits for."""
+def push(grid: Post, outgoing: Mapping[int, RecordDict], phase: Phase) -> dict[str, int]:
+    """Send, and return which node each message id waits for; an unknown node has none."""
     messages = [
         Message(
             content,
@@ -128,6 +125,16 @@ def _push(grid: Post, outgoing: Mapping[int, RecordDict], phase: Phase) -> dict[
     ]
     keys = list(grid.push_messages(messages))
     return {key: node for key, node in zip(keys, outgoing, strict=True) if key}
+
+
+def pull(
+    grid: Post, waiting: dict[str, int], read: Callable[[RecordDict], T], outcome: Outcome[T]
+) -> None:
+    """Move what has come from `waiting` to the outcome, without waiting for more."""
+    for message in grid.pull_messages(list(waiting)) if waiting else ():
+        key = message.metadata.reply_to_message_id
+        if key in waiting:
+            _take(outcome, waiting.pop(key), message, read)
 
 
 def _take(

@@ -16,29 +16,31 @@ from torch import Tensor
 
 from common.aggregation import WeightedSum, weighted_sum
 from common.errors import QuorumNotReached
-from common.messages import (
-    HELLO_TYPE,
-    UPDATE_TYPE,
-    Instruction,
-    hello_request,
-    instruction_content,
-    read_greeting,
-    read_update,
-)
+from common.messages import UPDATE_TYPE, Instruction, instruction_content, read_update
 from common.randomness import generator
 from common.study import Study
 from common.study_sections import ServerSettings
 from server.exchange import Outcome, Phase, Post, exchange
+from server.presence import Presence
 from server.robust import combine
 from server.state import RoundRecord, ServerState
+
+POLL_S = 0.05
+GONE = ("deadline", "error-5")
+"""Reasons for which a site is not waited for again: silence, or no heartbeat (Flower's code 5)."""
 
 
 @dataclass(frozen=True)
 class Roster:
-    """The sites of a run: weights, which no site asserts, and node ids of those that are there."""
+    """The sites of a run: weights, which no site asserts, and who of them is there."""
 
-    node_of: Mapping[str, int]
+    presence: Presence
     weight_of: Mapping[str, float]
+
+    @property
+    def node_of(self) -> Mapping[str, int]:
+        """The node ids of sites that have ever answered, as they come."""
+        return self.presence.node_of
 
 
 def call_roll(grid: Post, study: Study) -> Roster:
@@ -51,29 +53,23 @@ def call_roll(grid: Post, study: Study) -> Roster:
         QuorumNotReached: at the deadline fewer sites than the quorum have answered.
     """
     listed = {site.name: site.weight for site in study.sites}
-    server, node_of, asked = study.server, dict[str, int](), set[int]()
+    server, presence = study.server, Presence(grid, study)
     end = time.monotonic() + server.deadline_s
-    while time.monotonic() < end and not (node_of and set(listed) <= set(node_of)):
-        new = {node: hello_request(study.id) for node in grid.get_node_ids() if node not in asked}
-        asked |= set(new)
-        phase = Phase(
-            message_type=HELLO_TYPE,
-            round_index=0,
-            deadline_s=max(end - time.monotonic(), 0.1),
-            enough=len(new),
-        )
-        for node, greeting in sorted(exchange(grid, new, read_greeting, phase).accepted.items()):
-            if greeting.study == study.id and (not listed or greeting.site in listed):
-                node_of.setdefault(greeting.site, node)
-        if not new:
-            time.sleep(phase.poll_s)
-    if len(node_of) < max(1, math.ceil(server.quorum * len(listed))):
+    presence.refresh()
+    while time.monotonic() < end and not _complete(presence, set(listed)):
+        time.sleep(POLL_S)
+        presence.refresh()
+    if len(presence.here) < max(1, math.ceil(server.quorum * len(listed))):
         raise QuorumNotReached(
-            f"only {len(node_of)} of the sites answered within {server.deadline_s:g} s",
+            f"only {len(presence.here)} of the sites answered within {server.deadline_s:g} s",
             where="roll call",
             remedy="start the missing sites with this very study, then resume",
         )
-    return Roster(node_of, listed or dict.fromkeys(node_of, 1.0))
+    return Roster(presence, listed or dict.fromkeys(sorted(presence.here), 1.0))
+
+
+def _complete(presence: Presence, listed: set[str]) -> bool:
+    return bool(presence.here) and (listed <= set(presence.here) if listed else presence.quiet)
 
 
 def draw_cohort(
@@ -160,7 +156,7 @@ class GridAsk:
     def __call__(self, state: ServerState, cohort: Sequence[str]) -> Answers:
         """Return the answers, summed in the order of the sites' names."""
         index, server, weight_of = state.round_index + 1, self.study.server, self.roster.weight_of
-        nodes = {site: self.roster.node_of[site] for site in cohort if site in self.roster.node_of}
+        nodes = self._there(cohort)
         content = instruction_content(Instruction(self.study.id, index, state.meta))
         read = partial(
             read_update,
@@ -178,11 +174,22 @@ class GridAsk:
         outgoing = dict.fromkeys(nodes.values(), content)
         outcome: Outcome[Tensor] = exchange(self.grid, outgoing, read, phase)
         accepted = {s: outcome.accepted[n] for s, n in nodes.items() if n in outcome.accepted}
-        dropped = {site: "absent" for site in cohort if site not in nodes}
+        dropped = {site: self._missing(site) for site in cohort if site not in nodes}
         dropped |= {s: outcome.dropped[n] for s, n in nodes.items() if n in outcome.dropped}
+        self.roster.presence.leave(site for site, why in dropped.items() if why in GONE)
         if self.study.privacy.aggregation != "mean":
             updates, lied = combine(self.study, accepted, state.meta.numel())
             kept = tuple(site for site in accepted if site not in lied)
             return Answers(updates, kept, dropped | lied)
         weighted = ((weight_of[site], update) for site, update in accepted.items())
         return Answers(weighted_sum(weighted, state.meta.numel()), tuple(accepted), dropped)
+
+    def _there(self, cohort: Sequence[str]) -> dict[str, int]:
+        """Return the nodes of the cohort's sites that can be asked; waits if they are too few."""
+        server, presence = self.study.server, self.roster.presence
+        quorum = math.ceil(server.quorum * len(cohort))
+        presence.wait_for(quorum, cohort, until=presence.clock() + server.deadline_s, poll_s=POLL_S)
+        return {site: presence.here[site] for site in cohort if site in presence.here}
+
+    def _missing(self, site: str) -> str:
+        return "away" if site in self.roster.presence.away else "absent"

@@ -8,10 +8,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from common.errors import RunFolderError
 from common.learner import Learner
 from common.study import Study
+from server.metrics import measure
 from server.robust import check_weights
 from server.rounds import Ask, RoundEngine
 from server.state import (
@@ -24,6 +26,7 @@ from server.state import (
     save_initialization,
     snapshot_path,
 )
+from server.votes import AskVotes
 
 log = logging.getLogger("wardround.server")
 
@@ -41,15 +44,23 @@ class RunOptions:
     seed: int = 0
 
 
+class Assembled(NamedTuple):
+    """The names of a run's sites, and the ways to ask them for updates and for votes."""
+
+    sites: Sequence[str]
+    ask: Ask
+    ask_votes: AskVotes | None = None
+
+
 def run_study(
     study: Study,
     learner: Learner,
-    assemble: Callable[[], tuple[Sequence[str], Ask]],
+    assemble: Callable[[], Assembled],
     options: RunOptions,
 ) -> ServerState:
     """Run the study from its first round or its checkpoint and return the last state.
 
-    assemble: called once the state is open; returns the names of the sites and the way to ask them.
+    assemble: called once the state is open. What was learned is saved before anything is measured.
 
     Raises:
         RunFolderError: the folder holds a run that is not to be resumed, or none or a damaged one.
@@ -59,7 +70,7 @@ def run_study(
     folder = options.folder
     check_weights(study)
     state, checkpoint = _open(study, learner, options)
-    sites, ask = assemble()
+    sites, ask, ask_votes = assemble()
     log.info("study %s: %d sites, %d rounds", study.id[:8], len(sites), learner.rounds)
 
     def save(new: ServerState, record: RoundRecord) -> None:
@@ -74,6 +85,8 @@ def run_study(
     state = RoundEngine(study, sites, ask, options.seed, save).run(state)
     if folder:
         save_initialization(folder / INITIALIZATION_FILE, learner, state.meta)
+        if ask_votes and study.evaluation.metric_releases:
+            measure(study, state, ask_votes, folder)
     return state
 
 

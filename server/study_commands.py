@@ -26,7 +26,10 @@ def sign(
         Path | None, typer.Option(help="App bundle (flwr build) that runs of the study carry.")
     ] = None,
 ) -> None:
-    """Sign a study, so that hospitals can tell that it is yours and unchanged."""
+    """Sign a study, so that hospitals can tell that it is yours and unchanged.
+
+    STUDY is its study.toml; the seal is written beside it, study.toml.sig.
+    """
     from common.files import write_atomically
     from common.signed_study import seal_path, seal_study
     from common.study import read_study

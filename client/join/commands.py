@@ -23,7 +23,10 @@ def join(
     folder: Annotated[Path, typer.Option(help="The node's folder; made if missing.")] = Path(),
     site: Annotated[str, typer.Option(help="Your hospital's name, as it was invited.")],
 ) -> None:
-    """Join a federation: make keys here, compare the coordinator's authority, enrol."""
+    """Join a federation: make keys here, compare the coordinator's authority, enrol.
+
+    CODE is the invitation, as the coordinator sent it.
+    """
     from client.join.joining import join as join_federation
 
     _show(join_federation(code, folder, site), folder)

@@ -29,7 +29,10 @@ def init(
     ],
     port: Annotated[int, typer.Option(help="The one port that the network sees.")] = 8443,
 ) -> None:
-    """Make a coordinator's folder: certificate authority, signing key, settings."""
+    """Make a coordinator's folder: certificate authority, signing key, settings.
+
+    DIR is a new or an empty folder; it is made for you alone.
+    """
     from common.certificates import in_groups
     from server.coordinator.folder import init_folder
 
@@ -51,7 +54,10 @@ def invite(
     show: Annotated[bool, typer.Option("--list", help="Show invitations and members.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Print the code by which one hospital joins; it holds a secret of one use."""
+    """Print the code by which one hospital joins; it holds a secret of one use.
+
+    NAME is the site's name in studies.
+    """
     from common.errors import SettingsError
     from server.coordinator import invitations as desk
     from server.coordinator.folder import open_folder
@@ -79,7 +85,7 @@ def revoke(
         bool, typer.Option("--node-key", help="Its node key only: it may bring another one.")
     ] = False,
 ) -> None:
-    """End a site's open invitations and its membership; Flower turns its node away."""
+    """End the membership and the open invitations of site NAME; Flower turns its node away."""
     from server.coordinator import invitations as desk
     from server.coordinator.fleet import register_pending
     from server.coordinator.folder import open_folder

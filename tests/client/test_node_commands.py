@@ -13,9 +13,10 @@ from client.membership import masking_store
 from client.node_commands import budget, unblock
 from client.site_keys import IDENTITY_FILE as IDENTITY
 from common.errors import PrivacyError, SettingsError
+from common.messages.purposes import UPDATES, VOTES
 from common.privacy.masking.state import State
 from common.study import Study, study_toml
-from tests.private_study import private
+from tests.private_study import VOTERS, private
 
 Capture = pytest.CaptureFixture[str]
 
@@ -68,10 +69,11 @@ def test_a_budget_is_opened_asked_and_reserved(
     assert "Chain ok: 2 lines" in said
 
 
-def test_json_says_it_all_with_a_schema(tmp_path: Path, study: Path, capsys: Capture) -> None:
+def test_json_says_it_all_with_a_schema(tmp_path: Path, capsys: Capture) -> None:
     state = tmp_path / "state"
+    study = written(tmp_path, private(sites=VOTERS, evaluation={"metric_releases": 5}))
     asked(capsys, state, cap=10.0, cohort="2025")
-    about = asked(capsys, state, study=study, site="Ash", metrics=5, reserve=True)
+    about = asked(capsys, state, study=study, site="Ash", reserve=True)
     assert about["schema"] == 1
     assert about["chain"]["ok"]
     assert about["reserved"] == 2
@@ -181,6 +183,19 @@ def test_a_node_that_has_given_up_is_let_in_again_by_hand(
     unblock(state=tmp_path, study=study)
     assert "3 sessions of study wards were given up" in capsys.readouterr().out
     assert remembered(store) == State(opened=7, aborts=0)
+
+
+def test_sessions_for_votes_that_were_given_up_are_counted_too(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    measured = private(sites=VOTERS, evaluation={"metric_releases": 1})
+    key = make_identity(tmp_path)
+    stores = [masking_store(tmp_path, measured, key, purpose) for purpose in (UPDATES, VOTES)]
+    for aborts, store in enumerate(stores, start=1):
+        store.save(State(aborts=aborts).text)
+    unblock(state=tmp_path, study=written(tmp_path, measured))
+    assert "3 sessions of study wards were given up" in capsys.readouterr().out
+    assert [remembered(store).aborts for store in stores] == [0, 0]
 
 
 def test_only_the_sites_own_state_is_unblocked(tmp_path: Path, study: Path) -> None:

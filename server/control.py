@@ -1,0 +1,124 @@
+"""What people want of a run, and how it stands: two small files in its folder.
+
+`control.json` is written by whoever coordinates the study and read between rounds; `status.json`
+is written by the run. Neither holds its state: a run that is killed goes on from its checkpoint.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from common.errors import RunFolderError, RunStopped
+from common.files import write_atomically
+
+CONTROL_FILE, STATUS_FILE = "control.json", "status.json"
+Wish = Literal["run", "pause", "stop"]
+Phase = Literal["roll call", "running", "paused", "below quorum", "stopped", "finished", "failed"]
+POLL_S = 0.2
+
+
+class Status(NamedTuple):
+    """How a run stands. since: of the phase, updated: of this status, Unix time. why: in words."""
+
+    phase: Phase
+    round_index: int
+    rounds: int
+    why: str
+    pid: int
+    since: float
+    updated: float
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process that wrote this is still there."""
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+
+def set_wish(folder: Path, wish: Wish) -> None:
+    """Say what the run in a folder is to do after its present round."""
+    write_atomically(folder / CONTROL_FILE, json.dumps({"wish": wish}).encode())
+
+
+def read_wish(folder: Path) -> Wish:
+    """Return what the run is to do: go on, if nothing was said.
+
+    Raises:
+        RunFolderError: the file says something else.
+    """
+    path = folder / CONTROL_FILE
+    if not path.exists():
+        return "run"
+    try:
+        found = json.loads(path.read_bytes())["wish"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unreadable(path) from error
+    if found not in get_args(Wish):
+        raise _unreadable(path)
+    wish: Wish = found
+    return wish
+
+
+def read_status(folder: Path) -> Status | None:
+    """Return how the run in a folder stands, or None: it was never started.
+
+    Raises:
+        RunFolderError: the file is damaged.
+    """
+    path = folder / STATUS_FILE
+    if not path.exists():
+        return None
+    try:
+        return Status(**json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise _unreadable(path) from error
+
+
+@dataclass
+class Progress:
+    """Keeps a run's status, and holds the run where a person wants it held."""
+
+    folder: Path
+    rounds: int
+    clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    said: Status | None = None
+
+    def say(self, phase: Phase, round_index: int, why: str = "") -> None:
+        """Write down how the run stands."""
+        now = self.clock()
+        since = self.said.since if self.said and self.said.phase == phase else now
+        self.said = Status(phase, round_index, self.rounds, why, os.getpid(), since, now)
+        text = json.dumps(self.said._asdict()).encode()
+        write_atomically(self.folder / STATUS_FILE, text)
+
+    def hold(self, round_index: int) -> None:
+        """Return when the run may begin its next round; waits as long as it is to pause.
+
+        Raises:
+            RunStopped: it is to end here; its checkpoint is on the disk.
+        """
+        while (wish := read_wish(self.folder)) == "pause":
+            if self.said is None or self.said.phase != "paused":
+                self.say("paused", round_index, "a person asked for it")
+            self.sleep(POLL_S)
+        if wish == "stop":
+            raise RunStopped(
+                f"stopped after round {round_index}",
+                where=str(self.folder),
+                remedy="resume goes on from there",
+            )
+        self.say("running", round_index)
+
+
+def _unreadable(path: Path) -> RunFolderError:
+    return RunFolderError("the file cannot be read", where=str(path), remedy="remove it")

@@ -1,0 +1,90 @@
+"""Who of a study's sites can be asked now.
+
+A site that lets a deadline pass is away: it is not waited for again until it says hello. Nodes that
+have come, or come back, are greeted beside the rounds; nobody waits for their answers. So a dead
+site costs one deadline, and one that joins late needs no restart.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from common.messages import HELLO_TYPE, Greeting, hello_request, read_greeting
+from common.study import Study
+from server.exchange import Outcome, Phase, Post, pull, push
+
+
+@dataclass
+class Presence:
+    """The nodes of a study's sites. away: those not to be waited for.
+
+    A study that names no sites takes all that answer. A name that a present node holds is not given
+    to another one.
+    """
+
+    grid: Post
+    study: Study
+    clock: Callable[[], float] = time.monotonic
+    node_of: dict[str, int] = field(default_factory=dict)
+    away: set[str] = field(default_factory=set)
+    _waiting: dict[str, int] = field(default_factory=dict)
+    _greeted: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def here(self) -> dict[str, int]:
+        """The node of each site that can be asked."""
+        return {site: node for site, node in self.node_of.items() if site not in self.away}
+
+    def leave(self, sites: Iterable[str]) -> None:
+        """Note that sites have let a deadline pass."""
+        for site in sites:
+            self.away.add(site)
+            self._greeted.pop(self.node_of[site], None)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether all that were greeted have answered."""
+        return not self._waiting
+
+    def refresh(self) -> None:
+        """Greet nodes that may be sites, and take in what has been answered meanwhile."""
+        phase = Phase(
+            message_type=HELLO_TYPE,
+            round_index=0,
+            deadline_s=self.study.server.deadline_s,
+            enough=0,
+        )
+        if new := self._strangers(phase.deadline_s):
+            content = hello_request(self.study.id)
+            self._waiting |= push(self.grid, dict.fromkeys(new, content), phase)
+            self._greeted |= dict.fromkeys(new, self.clock())
+        answers: Outcome[Greeting] = Outcome()
+        pull(self.grid, self._waiting, read_greeting, answers)
+        for node, greeting in sorted(answers.accepted.items()):
+            self._take(node, greeting)
+
+    def wait_for(self, count: int, sites: Iterable[str], *, until: float, poll_s: float) -> None:
+        """Refresh until so many of the sites are here, or it is `until` by the clock."""
+        wanted = set(sites)
+        self.refresh()
+        while len(wanted & set(self.here)) < count and self.clock() < until:
+            time.sleep(poll_s)
+            self.refresh()
+
+    def _strangers(self, again_s: float) -> list[int]:
+        """Return the nodes online that are no site here, and were not greeted a moment ago."""
+        known, now = set(self.here.values()), self.clock()
+        return [
+            node
+            for node in self.grid.get_node_ids()
+            if node not in known
+            and (node not in self._greeted or now - self._greeted[node] >= again_s)
+        ]
+
+    def _take(self, node: int, greeting: Greeting) -> None:
+        listed = {site.name for site in self.study.sites}
+        if greeting.study == self.study.id and (not listed or greeting.site in listed):
+            if greeting.site in self.here:
+                return
+            self.node_of[greeting.site] = node
+            self.away.discard(greeting.site)

@@ -1,0 +1,81 @@
+"""A person's wish is kept between rounds, and a run says how it stands."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from common.errors import RunFolderError, RunStopped
+from server.control import (
+    CONTROL_FILE,
+    STATUS_FILE,
+    Progress,
+    read_status,
+    read_wish,
+    set_wish,
+)
+
+
+def test_a_run_goes_on_if_nobody_has_said_anything(tmp_path: Path) -> None:
+    assert read_wish(tmp_path) == "run"
+    assert read_status(tmp_path) is None
+    Progress(tmp_path, 9).hold(3)
+    status = read_status(tmp_path)
+    assert status is not None
+    assert (status.phase, status.round_index, status.rounds) == ("running", 3, 9)
+    assert status.pid == os.getpid()
+    assert status.alive
+
+
+def test_a_paused_run_waits_until_it_is_resumed(tmp_path: Path) -> None:
+    slept: list[str] = []
+
+    def sleep(seconds: float) -> None:
+        status = read_status(tmp_path)
+        slept.append(status.phase if status else "")
+        if len(slept) == 3:
+            set_wish(tmp_path, "run")
+
+    set_wish(tmp_path, "pause")
+    progress = Progress(tmp_path, 9, sleep=sleep)
+    progress.hold(4)
+    assert slept == ["paused"] * 3
+    assert progress.said is not None
+    assert progress.said.phase == "running"
+
+
+def test_a_stopped_run_ends_with_its_round_and_a_remedy(tmp_path: Path) -> None:
+    set_wish(tmp_path, "stop")
+    with pytest.raises(RunStopped, match=r"stopped after round 5.*resume"):
+        Progress(tmp_path, 9).hold(5)
+
+
+def test_since_is_the_beginning_of_the_phase(tmp_path: Path) -> None:
+    now = iter([1.0, 2.0, 3.0])
+    progress = Progress(tmp_path, 9, clock=lambda: next(now))
+    progress.say("running", 1)
+    progress.say("running", 2)
+    assert progress.said is not None
+    assert (progress.said.since, progress.said.updated) == (1.0, 2.0)
+    progress.say("finished", 3)
+    assert progress.said.since == 3.0
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"wish": "burn"}', "[1]"])
+def test_a_damaged_wish_is_an_error_and_no_guess(text: str, tmp_path: Path) -> None:
+    (tmp_path / CONTROL_FILE).write_text(text)
+    with pytest.raises(RunFolderError):
+        read_wish(tmp_path)
+
+
+def test_a_damaged_status_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / STATUS_FILE).write_text('{"phase": "running"}')
+    with pytest.raises(RunFolderError):
+        read_status(tmp_path)
+
+
+def test_a_process_that_is_gone_is_not_alive(tmp_path: Path) -> None:
+    progress = Progress(tmp_path, 9)
+    progress.say("running", 1)
+    assert progress.said is not None
+    assert not progress.said._replace(pid=2**22 - 1).alive
