@@ -31,6 +31,7 @@ FRESH_S = 300
 
 NodePublic = Annotated[str, Field(pattern="^ecdsa-sha2-nistp384 [A-Za-z0-9+/=]{100,300}$")]
 NodeSignature = Annotated[str, Field(pattern="^([0-9a-f]{2}){8,110}$")]
+Address = Annotated[str, Field(pattern=r"^(\[[0-9a-f:.]{2,45}\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}$")]
 Secret = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
 
 
@@ -101,7 +102,7 @@ class Receipt(Statement):
     site: SiteName
     federation: SiteName
     key: Hex32
-    fleet: Annotated[str, Field(max_length=300)]
+    fleet: Address
     registered: bool
 
 

@@ -3,6 +3,7 @@
 Heavy imports stand inside the commands, so that --help is quick.
 """
 
+import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 if TYPE_CHECKING:
     from client.join.joining import Joined
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Folder = Annotated[Path, typer.Option(help="The node's folder, with site.toml.")]
 ENOUGH_DIGITS = 12
 
@@ -22,6 +24,7 @@ def join(
     *,
     folder: Annotated[Path, typer.Option(help="The node's folder; made if missing.")] = Path(),
     site: Annotated[str, typer.Option(help="Your hospital's name, as it was invited.")],
+    as_json: Json = False,
 ) -> None:
     """Join a federation: make keys here, compare the coordinator's authority, enrol.
 
@@ -29,15 +32,23 @@ def join(
     """
     from client.join.joining import join as join_federation
 
-    _show(join_federation(code, folder, site), folder)
+    joined = join_federation(code, folder, site)
+    if as_json:
+        about = joined._asdict() | {"receipt": joined.receipt.model_dump(mode="json")}
+        _print(json.dumps({"schema": 1} | about))
+    else:
+        _show(joined, folder)
 
 
-def rotate_key(*, folder: Folder = Path()) -> None:
+def rotate_key(*, folder: Folder = Path(), as_json: Json = False) -> None:
     """Put a new node key in the place of the old one, which then opens nothing any more."""
     from client.join.joining import rotate_key as rotate
     from common.certificates import in_groups
 
     receipt, node = rotate(folder)
+    if as_json:
+        _print(json.dumps({"schema": 1, "node": node, "registered": receipt.registered}))
+        return
     _print(f"New node key  SHA-256 {in_groups(node)}")
     if not receipt.registered:
         _print("The coordinator tells Flower as soon as its SuperLink is up.")
@@ -50,6 +61,7 @@ def roster(
     yes: Annotated[
         str, typer.Option(help="Sign without being asked: the roster's hash, 12 digits or more.")
     ] = "",
+    as_json: Json = False,
 ) -> None:
     """Show the roster of hospitals and their keys, sign it, and fetch it once enough have."""
     from client.hospital import open_hospital
@@ -57,16 +69,22 @@ def roster(
 
     hospital = open_hospital(folder)
     proposed = rosters.fetch(hospital)
-    _print("\n".join(rosters.describe(proposed, hospital.name)))
+    tell = _silent if as_json else _print
+    tell("\n".join(rosters.describe(proposed, hospital.name)))
     if not rosters.has_signed(proposed, hospital):
         _require_yes(proposed.roster.hash, yes)
         rosters.sign(hospital, proposed)
-        _print("Signed.")
+        tell("Signed.")
     waiting = rosters.take(hospital, proposed.roster, today=datetime.now(UTC).date())
-    if waiting:
-        _print(f"Not in use yet: {waiting}. Run this again later.")
+    if as_json:
+        about = {"hash": proposed.roster.hash, "in_use": not waiting, "waiting": waiting}
+        _print(json.dumps({"schema": 1} | about))
     else:
-        _print(f"In use: {hospital.roster}")
+        tell(f"Not in use yet: {waiting}." if waiting else f"In use: {hospital.roster}")
+
+
+def _silent(text: str) -> None:
+    """Tell nobody: machines get the end alone."""
 
 
 def _require_yes(whole: str, yes: str) -> None:

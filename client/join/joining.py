@@ -63,6 +63,7 @@ def join(code: str, folder: Path, site: str) -> Joined:
     settings = _settings_of(folder, site)
     line = open_line(invitation.address, invitation.authority)
     _check_authority(folder / settings.ca, line)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     identity = SigningKey(make_identity(folder / STATE))
     receipt = _apply(line, invitation, site, identity, folder / settings.node_key)
     _check_coordinator(receipt, settings)

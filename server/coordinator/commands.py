@@ -116,13 +116,17 @@ def roster(
 
     opened = open_folder(folder)
     agreed = read_study(study or opened.study)
-    drafted = rosters.draft(opened, agreed, today=datetime.now(UTC).date())
-    signed = rosters.votes(opened, drafted)
+    today = datetime.now(UTC).date()
+    drafted = rosters.draft(opened, agreed, today=today)
+    signed, path = rosters.votes(opened, drafted), rosters.write_roster(opened, today=today)
+    force = rosters.in_force(opened, today=today)
+    epoch = force.roster.epoch if force else None
     if as_json:
         about = {"epoch": drafted.epoch, "hash": drafted.hash, "signed": sorted(signed)}
-        _print(json.dumps({"schema": 1} | about))
-    else:
-        _show(drafted, set(signed))
+        _print(json.dumps({"schema": 1, "in_force": epoch} | about))
+        return
+    _show(drafted, set(signed))
+    _print(f"In force: epoch {epoch}, {path}" if path else "In force: none yet")
 
 
 def _show(drafted: "Roster", signed: set[str]) -> None:

@@ -4,14 +4,18 @@ Whatever is changed here after a hospital has signed makes its signature void: h
 roster against their own rules (common.privacy.masking.roster.check_roster).
 """
 
+import contextlib
 from datetime import date, timedelta
+from pathlib import Path
 
 from common.enrolment import RosterVote
 from common.errors import CryptoError, SettingsError
+from common.files import write_atomically
 from common.privacy.masking.roster import (
     Roster,
     RosterSite,
     SignedRoster,
+    check_roster,
     roster_text,
     verify_vote,
 )
@@ -19,6 +23,8 @@ from common.study import Study
 from server.coordinator.enrolling import refusal
 from server.coordinator.folder import CoordinatorFolder
 from server.coordinator.registry import Book, SiteEntry, open_book
+
+ROSTER_FILE = "roster.json"
 
 
 def draft(folder: CoordinatorFolder, study: Study, *, today: date) -> Roster:
@@ -61,6 +67,30 @@ def proposal(folder: CoordinatorFolder) -> str:
             raise refusal("no-roster", "there is no roster yet")
         roster = Roster.read(texts[-1])
         return roster_text(SignedRoster(roster=roster, signatures=book.votes(roster.hash)))
+
+
+def in_force(folder: CoordinatorFolder, *, today: date) -> SignedRoster | None:
+    """Return the last roster that enough hospitals have signed, as hospitals would find it."""
+    last: SignedRoster | None = None
+    with open_book(folder.registry) as book:
+        for text in book.rosters():
+            roster = Roster.read(text)
+            signed = SignedRoster(roster=roster, signatures=book.votes(roster.hash))
+            drafted = max(site.not_before for site in roster.sites)
+            with contextlib.suppress(SettingsError):
+                check_roster(signed, last.roster if last else None, today=drafted, where="registry")
+                last = signed
+    return last if last and _lasts(last.roster, today) else None
+
+
+def write_roster(folder: CoordinatorFolder, *, today: date) -> Path | None:
+    """Write the roster in force for the ServerApp and return its path; None if there is none."""
+    signed = in_force(folder, today=today)
+    if signed is None:
+        return None
+    path = folder.path / ROSTER_FILE
+    write_atomically(path, roster_text(signed).encode())
+    return path
 
 
 def vote(folder: CoordinatorFolder, text: str) -> str:

@@ -53,6 +53,28 @@ class EdgeServer(uvicorn.Server):
             )
         )
 
+    async def startup(self, sockets: Any = None) -> None:
+        """Listen, with a deadline for the handshake too, which uvicorn's own start does not set."""
+        await self.lifespan.startup()
+        config, limits = self.config, self._folder.settings.edge.limits
+
+        def protocol() -> asyncio.Protocol:
+            made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        listening = await asyncio.get_running_loop().create_server(
+            protocol,
+            config.host,
+            config.port,
+            ssl=config.ssl,
+            backlog=config.backlog,
+            ssl_handshake_timeout=limits.head_s,
+            ssl_shutdown_timeout=LINGER_S,
+        )
+        self.servers, self.started = [listening], True
+
     async def serve(self, sockets: Any = None) -> None:
         """Serve until told to stop, and look after certificate and node keys meanwhile."""
         chores = [

@@ -90,6 +90,25 @@ def test_a_first_roster_is_in_use_once_all_have_signed(
     assert {s.name: s.weight for s in roster.sites} == {"Ash": 1.0, "Birch": 2.0, "Cedar": 0.5}
 
 
+def test_the_coordinator_has_the_roster_in_force_for_its_server(
+    folder: CoordinatorFolder, wards: dict[str, Hospital], study: Study
+) -> None:
+    first = draft(folder, study)
+    run(wards["Ash"], first.hash)
+    assert rosters.write_roster(folder, today=TODAY) is None
+    for name in NAMES[1:]:
+        run(wards[name], first.hash)
+    path = rosters.write_roster(folder, today=TODAY)
+    assert path is not None
+    assert read_roster(path.read_text(), where="test").roster == first
+    late = TODAY + timedelta(days=366)
+    assert draft(folder, study, today=late).epoch == 2
+    assert rosters.in_force(folder, today=late) is None  # its keys are no longer valid
+    force = rosters.in_force(folder, today=TODAY)
+    assert force is not None
+    assert force.roster == first
+
+
 def test_it_is_signed_by_typing_its_hash_and_nothing_else(
     folder: CoordinatorFolder, wards: dict[str, Hospital], study: Study
 ) -> None:

@@ -259,6 +259,15 @@ def test_who_sends_a_head_too_slowly_is_cut_off(folder: CoordinatorFolder, sent:
         assert 0.8 < time.monotonic() - began < 6
 
 
+def test_who_never_shakes_hands_is_cut_off(folder: CoordinatorFolder) -> None:
+    with edge(folder):
+        began = time.monotonic()
+        raw = socket.create_connection(("127.0.0.1", folder.settings.edge.port), timeout=15)
+        with closing(raw):
+            assert raw.recv(1) == b""
+        assert 0.8 < time.monotonic() - began < 6
+
+
 def test_who_sends_a_body_too_slowly_is_told_so(folder: CoordinatorFolder) -> None:
     with edge(folder, Echo()):
         for path in ("/enrol", FLEET):
