@@ -140,6 +140,18 @@ def pending(folder: CoordinatorFolder) -> list[NodeEntry]:
         return [node for node in book.nodes() if node.registered == (node.until is not None)]
 
 
+def site_nodes(folder: CoordinatorFolder, fleet: Fleet) -> dict[str, int]:
+    """Return Flower's node id of each member, by the key that it has enrolled.
+
+    Raises:
+        SuperLinkDown: the SuperLink does not answer.
+    """
+    known = {node.public: node.number for node in fleet.nodes() if node.status != _GONE}
+    with open_book(folder.registry) as book:
+        keys = {entry.site: flower_form(entry.public) for entry in book.nodes() if not entry.until}
+    return {site: known[key] for site, key in keys.items() if key in known}
+
+
 def reconcile(folder: CoordinatorFolder, fleet: Fleet) -> None:
     """Register the node keys in use and unregister those that no longer are.
 

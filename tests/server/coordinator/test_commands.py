@@ -107,7 +107,8 @@ def test_a_study_is_signed_with_the_folders_key_and_served(
     assert key in shown
     for place in (path, folder.study):
         assert read_signed_study(place, key=key).study == ward_study
-    for wrong in ([], ["--folder", folder.path, "--key", tmp_path / "k"]):
+    both: list[str | Path] = ["--folder", folder.path, "--key", tmp_path / "k"]
+    for wrong in (both[:0], both):
         with pytest.raises(SettingsError, match="whose key"):
             run("sign", path, *wrong)
 

@@ -7,7 +7,7 @@ import pytest
 
 from common.certificates import NodeKey, flower_form
 from server.coordinator import enrolling
-from server.coordinator.fleet import pending, register_pending
+from server.coordinator.fleet import pending, register_pending, site_nodes
 from server.coordinator.folder import CoordinatorFolder
 from server.coordinator.invitations import revoke
 from server.coordinator.registry import open_book
@@ -78,6 +78,20 @@ def test_a_revoked_site_is_turned_away_and_nobody_else(folder: CoordinatorFolder
     assert flower_form(ash.node.public) not in fleet.welcome
     assert flower_form(elm.node.public) in fleet.welcome
     assert len(fleet.welcome) == 2
+
+
+def test_names_are_bound_to_nodes_by_the_keys_that_were_enrolled(
+    folder: CoordinatorFolder,
+) -> None:
+    fleet = RememberingFleet()
+    ash, _ = joined(folder), joined(folder, "Elm")
+    fleet.register(b"a key of nobody", "Ash")  # a name that is merely stated
+    register_pending(folder, fleet)
+    assert site_nodes(folder, fleet) == {"Ash": 2, "Elm": 3}
+    enrolling.rotate(folder, ash.rotation(folder.authority, NodeKey.new()), now=NOW)
+    assert site_nodes(folder, fleet) == {"Elm": 3}
+    register_pending(folder, fleet)
+    assert site_nodes(folder, fleet) == {"Ash": 4, "Elm": 3}
 
 
 def test_one_key_that_flower_refuses_does_not_hold_up_the_others(
