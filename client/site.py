@@ -127,5 +127,5 @@ def own_table(hospital: Hospital, study: Study) -> tuple[pd.DataFrame, str]:
         TableError: the source cannot be read, or rows do not fit and the rules refuse that.
     """
     rules = hospital.rules
-    source = open_source(rules.source, hospital.folder, timezone=rules.rows.timezone)
+    source = open_source(hospital.source, hospital.folder, timezone=rules.rows.timezone)
     return read_patients(source, rules, study).frame, source.where

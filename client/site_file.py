@@ -118,12 +118,12 @@ class ServiceSettings(Part):
 
 
 class SiteFile(Part):
-    """All of site.toml."""
+    """All of site.toml. source: None until `wardround node map` has added one."""
 
     version: Literal[1] = Field(default=1, alias="schema", serialization_alias="schema")
     site: Name
     coordinator: CoordinatorSettings = CoordinatorSettings()
-    source: SourceSettings
+    source: SourceSettings | None = None
     columns: tuple[ColumnRule, ...] = ()
     rows: RowRules = RowRules()
     limits: Limits = Limits()

@@ -52,6 +52,7 @@ def test_an_example_runs(example: str, tmp_path: Path) -> None:
     hospital(tmp_path)
     (tmp_path / SITE_FILE).write_text(example)
     site = read_site_file(tmp_path)
+    assert site.source is not None
     source = open_source(site.source, tmp_path, timezone=site.rows.timezone)
     if "postgresql" in source.where:
         return  # tests/client/sources/test_postgres.py has a server
