@@ -1,0 +1,99 @@
+"""The card's parts on privacy, on metrics, and on what adapting was worth in a simulation."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from common.pages import DASH, count
+from common.study import Study
+from server.publishing.blocks import Block, Bullets, Grid, Para, Section
+
+Said = Mapping[str, Any]
+MOST = 200
+NAMES = {"auroc": "AUROC", "brier": "Brier score", "ece": "expected calibration error"}
+BENEFIT = (
+    "Mean over {tasks} held-out tasks, and a 95 % interval, of a simulation ({dataset}, "
+    "{scenario}); k labelled patients of the new hospital. It tells nothing of real hospitals. An "
+    "AUROC of 0.5 is guessing; of the Brier score lower is better."
+)
+
+
+def privacy_section(said: Said) -> Section:
+    """Return what is protected, what is not, and what the plan costs a patient of each site."""
+    blocks: list[Block] = [
+        Para(f"Profile {said['profile']}. {said['gives']}"),
+        Para(f"Not protected. {said['lacks']}"),
+    ]
+    if not said["epsilon"]:
+        return Section("Privacy", [*blocks, Para(f"There is no epsilon: {said['unknown']}.")])
+    costs = list(said["epsilon"].items())
+    rows = [
+        (site, f"{c['replace_one']:.2f}", f"{c['zero_out']:.2f}", f"{c['delta']:g}")
+        for site, c in costs[:MOST]
+    ]
+    head = ("site", "epsilon (a patient exchanged)", "epsilon (a patient taken out)", "delta")
+    blocks += [Para(said["basis"]), Para("What the whole plan costs a patient of each site:")]
+    blocks += [Grid(head, rows)]
+    if len(costs) > MOST:
+        blocks.append(Para(f"{len(costs) - MOST:,} more sites: privacy.json."))
+    return Section("Privacy", blocks)
+
+
+def metrics_section(about: Said | None, study: Study) -> Section:
+    """Return what the sites' votes said, with standard errors, and how little that can be."""
+    title = "How good it is, as it stands"
+    if about is None:
+        asked = "The run folder holds no metrics of this initialization."
+        none = "The study asks its sites for no metrics. Nothing is known of how good it is."
+        return Section(title, [Para(asked if study.evaluation.metric_releases else none)])
+    rows = [row for task, found in about["tasks"].items() for row in _estimates(task, found)]
+    head = ("diagnosis", "metric", "value", "standard error", "sites")
+    blocks: list[Block] = [Para(about["note"])]
+    blocks += [Grid(head, rows)] if rows else []
+    cautions = list(_cautions(about))
+    return Section(title, [*blocks, *([Bullets(cautions)] if cautions else [])])
+
+
+def _estimates(task: str, found: Said) -> Iterator[tuple[str, ...]]:
+    for metric, one in found["estimates"].items():
+        numbers = f"{one['value']:.3f}", f"{one['standard_error']:.3f}"
+        yield task, NAMES.get(metric, metric), *numbers, str(len(found["sites"]))
+
+
+def _cautions(about: Said) -> Iterator[str]:
+    for task, found in about["tasks"].items():
+        if not found["informative"]:
+            yield f"{task}: too few patients for this noise to be informative."
+    for task, reason in {**about["refused"], **about["missing"]}.items():
+        yield f"{task}: no metrics: {reason}."
+
+
+def benefit_section(found: Said | None) -> Section:
+    """Return the simulation's table, none if there is none."""
+    title = "What adapting was worth in a simulation"
+    if found is None:
+        return Section(title, [])
+    rows = {(r["arm"], r["k"], r["metric"]): r for r in found["rows"]}
+    arms, ks = (list(dict.fromkeys(key[i] for key in rows)) for i in (0, 1))
+    blocks: list[Block] = []
+    for metric in ("auroc", "brier"):
+        made = [(f"{NAMES[metric]}: {a}", *(_cell(rows, a, k, metric) for k in ks)) for a in arms]
+        blocks.append(Grid(("", *(f"k = {k}" for k in ks)), made))
+    tasks = max((r["tasks"] for r in found["rows"]), default=0)
+    note = BENEFIT.format(tasks=tasks, dataset=found["dataset"], scenario=found["scenario"])
+    return Section(title, [Para(note), *blocks, _differences(found["differences"])])
+
+
+def _differences(rows: Sequence[Said]) -> Block:
+    """Return in how many comparisons the interval excludes 0, either way: no cherry-picking."""
+    known = [r for r in rows if r["low"] is not None]
+    higher = sum(r["low"] > 0 for r in known)
+    lower = sum(r["high"] < 0 for r in known)
+    return Para(
+        f"Of {count(len(known), 'paired difference')} to other ways (AUROC and Brier score), the "
+        f"95 % interval lies above 0 in {higher} and below 0 in {lower}: benefit.json."
+    )
+
+
+def _cell(rows: Mapping[Any, Said], arm: str, k: int, metric: str) -> str:
+    row = rows.get((arm, k, metric))
+    return f"{row['mean']:.3f} ({row['low']:.2f} to {row['high']:.2f})" if row else DASH

@@ -1,0 +1,51 @@
+"""The reference network's forward pass as an ONNX file, which no patient has a part in.
+
+Input `x`, float32 [n, inputs], encoded by the study; output `logits`, float32 [n, 2].
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from common.algorithms.base import theta_of
+from common.errors import NonFiniteError
+from common.models import perceptron
+from common.onnx_files import AGREE, ROWS, require_extra, run, written
+from common.publication.manifest import ONNX
+from common.randomness import generator
+from server.publishing.reading import Given
+
+
+def network(given: Given) -> bytes:
+    """Return the file, run by onnxruntime and compared with torch on random inputs.
+
+    Raises:
+        NotExportable: the extra is not installed, or torch cannot express the network.
+        NonFiniteError: the file computes something else.
+    """
+    require_extra()
+    module = _module(given)
+    inputs = module[0].in_features
+    x = generator("network").standard_normal((ROWS, int(inputs))).astype(np.float32)
+    about = {"study": given.study.id, "finished": str(given.finished).lower()}
+    data = written(module, torch.from_numpy(x), output="logits", about=about)
+    for rows in (x, x[:1]):
+        with torch.inference_mode():
+            expected: Tensor = module(torch.from_numpy(rows))
+        found = run(data, rows)
+        if found.shape != expected.shape or not np.abs(found - expected.numpy()).max() <= AGREE:
+            raise NonFiniteError(
+                "the ONNX file computes something else than the network",
+                where=ONNX,
+                remedy="uninstall onnxruntime to go without it, and report this",
+            )
+    return data
+
+
+def _module(given: Given) -> nn.Sequential:
+    theta = theta_of(given.meta)
+    hidden, inputs = theta["0.weight"].shape
+    module = perceptron(inputs, hidden=hidden)
+    module.load_state_dict(theta)
+    assert isinstance(module, nn.Sequential)  # noqa: S101 - it is built as one
+    return module.eval()
