@@ -1,8 +1,9 @@
 """The card's parts on privacy, on metrics, and on what adapting was worth in a simulation."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from common.metrics import HIGHER_IS_BETTER
 from common.pages import DASH, count
 from common.study import Study
 from server.publishing.blocks import Block, Bullets, Grid, Para, Section
@@ -80,17 +81,20 @@ def benefit_section(found: Said | None) -> Section:
         blocks.append(Grid(("", *(f"k = {k}" for k in ks)), made))
     tasks = max((r["tasks"] for r in found["rows"]), default=0)
     note = BENEFIT.format(tasks=tasks, dataset=found["dataset"], scenario=found["scenario"])
-    return Section(title, [Para(note), *blocks, _differences(found["differences"])])
+    compared = [sentence for m in ("auroc", "brier") for sentence in _compared(found, m)]
+    return Section(title, [Para(note), *blocks, *([Bullets(compared)] if compared else [])])
 
 
-def _differences(rows: Sequence[Said]) -> Block:
-    """Return in how many comparisons the interval excludes 0, either way: no cherry-picking."""
-    known = [r for r in rows if r["low"] is not None]
-    higher = sum(r["low"] > 0 for r in known)
-    lower = sum(r["high"] < 0 for r in known)
-    return Para(
-        f"Of {count(len(known), 'paired difference')} to other ways (AUROC and Brier score), the "
-        f"95 % interval lies above 0 in {higher} and below 0 in {lower}: benefit.json."
+def _compared(found: Said, metric: str) -> Iterator[str]:
+    """Yield how often the algorithm was clearly better and clearly worse: all, not the best."""
+    rows = [r for r in found["differences"] if r["metric"] == metric and r["low"] is not None]
+    if not rows:
+        return
+    above, below = sum(r["low"] > 0 for r in rows), sum(r["high"] < 0 for r in rows)
+    better, worse = (above, below) if HIGHER_IS_BETTER[metric] else (below, above)
+    yield (
+        f"{NAMES[metric]}: of {count(len(rows), 'comparison')} of {rows[0]['arm']} with another "
+        f"way at one k, clearly better in {better}, clearly worse in {worse} (95 % intervals)."
     )
 
 

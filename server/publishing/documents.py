@@ -23,8 +23,8 @@ from server.publishing.small import reason
 PROGRAMS = ("wardround", "torch", "flwr", "numpy", "safetensors")
 RESULTS_FILE, ALL = "results.json", "all"
 NO_SECRETS = (
-    "Nothing shows that the noise came from secrets of hospitals (a signed study, exported with the "
-    "coordinator's folder, would): do not rely on the epsilon."
+    "Nothing shows that the noise came from secrets of hospitals (a signed study, exported with "
+    "the coordinator's folder, would): do not rely on the epsilon."
 )
 DECLARED = "As the study plans it; how much a hospital has spent is in its own ledger only."
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{0,60}")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from common.algorithms.base import theta_of
 from common.errors import NonFiniteError
+from common.features import num_inputs
 from common.models import perceptron
 from common.onnx_files import AGREE, ROWS, require_extra, run, written
 from common.publication.manifest import ONNX
@@ -25,8 +26,8 @@ def network(given: Given) -> bytes:
     """
     require_extra()
     module = _module(given)
-    inputs = module[0].in_features
-    x = generator("network").standard_normal((ROWS, int(inputs))).astype(np.float32)
+    inputs = num_inputs(given.study.features)
+    x = generator("network").standard_normal((ROWS, inputs)).astype(np.float32)
     about = {"study": given.study.id, "finished": str(given.finished).lower()}
     data = written(module, torch.from_numpy(x), output="logits", about=about)
     for rows in (x, x[:1]):
@@ -42,10 +43,8 @@ def network(given: Given) -> bytes:
     return data
 
 
-def _module(given: Given) -> nn.Sequential:
+def _module(given: Given) -> nn.Module:
     theta = theta_of(given.meta)
-    hidden, inputs = theta["0.weight"].shape
-    module = perceptron(inputs, hidden=hidden)
+    module = perceptron(num_inputs(given.study.features), hidden=given.study.model.hidden)
     module.load_state_dict(theta)
-    assert isinstance(module, nn.Sequential)  # noqa: S101 - it is built as one
     return module.eval()

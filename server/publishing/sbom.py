@@ -94,7 +94,7 @@ def _component(one: Distribution):  # type: ignore[no-untyped-def]
 
 def _licenses(one: Distribution):  # type: ignore[no-untyped-def]
     """Return the licence where the distribution states it as an SPDX expression."""
-    from cyclonedx.factory.license import LicenseFactory
+    from cyclonedx.contrib.license.factories import LicenseFactory
 
-    stated = one.metadata.get("License-Expression")
-    return [LicenseFactory().make_from_string(stated)] if stated else []
+    stated = one.metadata.get_all("License-Expression") or ()
+    return [LicenseFactory().make_from_string(text) for text in stated]
