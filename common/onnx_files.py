@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 EXTRA = "the extra is not installed: pip install 'wardround[onnx]'"
 AGREE, ROWS = 1e-5, 257
-"""How far a file may be from the model, on so many random inputs."""
+"""How far a file may be from the model (of outputs beyond 1, relative), on so many inputs."""
 
 
 class NotExportable(Exception):
@@ -87,3 +88,11 @@ def run(data: bytes, x: NDArray[np.float32]) -> NDArray[np.float32]:
     (found,) = session.run(None, {"x": x})
     result: NDArray[np.float32] = found
     return result
+
+
+def agree(found: NDArray[Any], expected: NDArray[Any]) -> bool:
+    """Whether outputs [n, ...] are the expected ones, but for the rounding of float32."""
+    if found.shape != expected.shape:
+        return False
+    scale = max(1.0, float(np.abs(expected).max()))
+    return bool(np.abs(found - expected).max() <= AGREE * scale)

@@ -13,7 +13,7 @@ import numpy as np
 
 from common.errors import CryptoError, InvalidMessage, RunFolderError, SettingsError
 from common.features import input_names
-from common.onnx_files import AGREE, ROWS, can_run, run
+from common.onnx_files import ROWS, agree, can_run, run
 from common.privacy.masking.statements import Signed
 from common.publication.folder import Folder, Problem
 from common.publication.manifest import (
@@ -225,7 +225,7 @@ def _network(folder: Folder) -> str:
         found = run(data, x)
     except Exception as error:  # onnxruntime has no common class of its errors
         raise Problem(f"the ONNX file cannot be run: {type(error).__name__}") from error
-    if found.shape != expected.shape or not np.abs(found - expected).max() <= AGREE:
+    if not agree(found, expected):
         raise Problem("the ONNX file computes something else than the tensors")
     return f"ONNX and tensors agree to {np.abs(found - expected).max():.1e} on {ROWS} inputs"
 

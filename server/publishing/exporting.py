@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
+from typing import Any, TypeVar
 
 from common.errors import RunFolderError
 from common.files import sync_folder
@@ -42,6 +42,7 @@ from server.publishing.sbom import NoList, sbom
 from server.publishing.small import LEAST, declares_few
 
 Files = dict[str, bytes]
+T = TypeVar("T")
 NO_STUDY = f"{STUDY}: not published, it declares a number of patients below {LEAST}"
 NO_SIGNATURE = f"{SIGNATURE}: exported without the coordinator's folder, nobody vouches for it"
 NO_SEAL = f"{SEAL}: the study has no signature here"
@@ -60,8 +61,17 @@ def export(given: Given, output: Path, *, now: datetime) -> Manifest:
         )
     created = now.astimezone(UTC).isoformat(timespec="seconds")
     files, noted = make_files(given, created)
+    manifest = _manifest(noted, files, created)
+    files[MANIFEST] = manifest.text
+    if signer := given.signatures.signer:
+        files[SIGNATURE] = sign(manifest, signer)
+    write_folder(output, files)
+    return manifest
+
+
+def _manifest(given: Given, files: Files, created: str) -> Manifest:
     signer = given.signatures.signer
-    manifest = Manifest(
+    return Manifest(
         study=given.study.id,
         name=given.study.name,
         finished=given.finished,
@@ -70,14 +80,9 @@ def export(given: Given, output: Path, *, now: datetime) -> Manifest:
         created=created,
         versions=documents.versions(),
         files=entries(files),
-        notes=noted.notes,
+        notes=given.notes,
         signer=signer.public.hex() if signer else "",
     ).sealed()
-    files[MANIFEST] = manifest.text
-    if signer:
-        files[SIGNATURE] = sign(manifest, signer)
-    write_folder(output, files)
-    return manifest
 
 
 def make_files(given: Given, created: str) -> tuple[Files, Given]:
@@ -96,7 +101,7 @@ def make_files(given: Given, created: str) -> tuple[Files, Given]:
         (METRICS, "metrics", documents.metrics),
         (BENEFIT, "benefit", documents.benefit),
     ):
-        parts[key], why = make(given)
+        parts[key], why = _read(make, given, name)
         if parts[key] is not None:
             files[name] = _json(parts[key])
         given = given.noting(*filter(None, [why]))
@@ -108,6 +113,17 @@ def make_files(given: Given, created: str) -> tuple[Files, Given]:
     files[CARD_TEXT] = as_markdown(title, sections).encode()
     files[CARD_PAGE] = as_page(title, sections).encode()
     return files, given
+
+
+def _read(make: Callable[[Given], T], given: Given, name: str) -> T:
+    try:
+        return make(given)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise RunFolderError(
+            f"what {name} is made from is damaged",
+            where=str(given.folder),
+            remedy="restore the run folder's files, or remove the damaged one",
+        ) from error
 
 
 def _add_study(files: Files, given: Given) -> Given:

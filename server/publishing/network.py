@@ -11,7 +11,7 @@ from common.algorithms.base import theta_of
 from common.errors import NonFiniteError
 from common.features import num_inputs
 from common.models import perceptron
-from common.onnx_files import AGREE, ROWS, require_extra, run, written
+from common.onnx_files import ROWS, agree, require_extra, run, written
 from common.publication.manifest import ONNX
 from common.randomness import generator
 from server.publishing.reading import Given
@@ -33,8 +33,7 @@ def network(given: Given) -> bytes:
     for rows in (x, x[:1]):
         with torch.inference_mode():
             expected: Tensor = module(torch.from_numpy(rows))
-        found = run(data, rows)
-        if found.shape != expected.shape or not np.abs(found - expected.numpy()).max() <= AGREE:
+        if not agree(run(data, rows), expected.numpy()):
             raise NonFiniteError(
                 "the ONNX file computes something else than the network",
                 where=ONNX,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 
 from common.crypto import SigningKey
 from common.errors import InvalidMessage, NonFiniteError, RunFolderError, SettingsError
@@ -174,15 +175,20 @@ def _check_numbers(given: Given) -> None:
             remedy="train anew with a lower meta_lr or inner_lr",
         )
     path = given.folder / INITIALIZATION_FILE
-    if not given.finished:
-        return
-    written = load_initialization(path, given.learner) if path.exists() else {}
-    if any(not torch.equal(p, written[n]) for n, p in given.meta.items() if n in written):
+    if given.finished and path.exists() and not _same(path, given):
         raise RunFolderError(
             "the initialization is not the checkpoint's",
             where=str(path),
             remedy="resume the run: it writes the file anew",
         )
+
+
+def _same(path: Path, given: Given) -> bool:
+    try:
+        written = load_initialization(path, given.learner)
+    except (OSError, SafetensorError, KeyError):
+        return False
+    return all(torch.equal(p, written[name]) for name, p in given.meta.items())
 
 
 def _signatures(study: Study, path: Path, coordinator: CoordinatorFolder | None) -> Signatures:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +96,40 @@ def test_an_onnx_file_that_does_not_agree_is_never_written(
 ) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    monkeypatch.setattr("server.publishing.network.AGREE", -1.0)
+    monkeypatch.setattr("common.onnx_files.AGREE", -1.0)
     quick_run(tmp_path / "run", study_of())
     with pytest.raises(NonFiniteError, match="something else"):
         publish(tmp_path / "run", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_onnx_file_of_large_weights_agrees_up_to_rounding(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    quick_run(tmp_path / "run", study_of())
+    given = open_run(tmp_path / "run")
+    large = replace(given, state=replace(given.state, meta=30 * given.state.meta))
+    export(large, tmp_path / "out", now=NOON)
+    assert holds(tmp_path / "out")
+
+
+def test_of_a_simulations_results_only_means_over_tasks_go_out(tmp_path: Path) -> None:
+    study = study_of()
+    quick_run(tmp_path / "run", study)
+    row = {"k": 5, "arm": "maml", "metric": "auroc", "mean": 0.7, "low": 0.6, "high": 0.8}
+    results: dict[str, Any] = {"study": {"id": study.id}, "dataset": "x", "scenario": "y"}
+    results |= {"rows": [row | {"held_out": "all", "tasks": 3, "patients": CANARY}]}
+    results["rows"].append(row | {"held_out": CANARY, "tasks": 1})
+    results |= {"differences": [row | {"minus": "fedavg", "tasks": 3}], "tasks": [CANARY]}
+    path = tmp_path / "run" / "results.json"
+    path.write_text(json.dumps(results))
+    out = publish(tmp_path / "run", tmp_path / "out")
+    assert CANARY.encode() not in everything(out)
+    assert loaded(out / "benefit.json")["rows"] == [row | {"tasks": 3}]
+    assert "AUROC: maml" in (out / CARD_TEXT).read_text()
+    path.write_text(json.dumps(results | {"rows": [1]}))
+    with pytest.raises(RunFolderError, match=r"benefit\.json is made from is damaged"):
+        publish(tmp_path / "run", tmp_path / "b")
 
 
 def test_without_the_extra_the_manifest_says_why_there_is_no_file(tmp_path: Path) -> None:
@@ -223,9 +253,10 @@ def test_what_is_no_run_or_damaged_is_refused(tmp_path: Path) -> None:
     quick_run(tmp_path / "other", other, dropped={"Elm": "deadline"})
     content = bytearray(initialization.read_bytes())
     content[-1] ^= 1
-    initialization.write_bytes(content)
-    with pytest.raises(RunFolderError, match="not the checkpoint's"):
-        open_run(tmp_path / "run")
+    for changed in (bytes(content), b"nonsense"):
+        initialization.write_bytes(changed)
+        with pytest.raises(RunFolderError, match="not the checkpoint's"):
+            open_run(tmp_path / "run")
     (tmp_path / "other" / STATE_FILE).write_bytes(b"")
     with pytest.raises(RunFolderError, match="damaged"):
         open_run(tmp_path / "other")
