@@ -14,8 +14,6 @@ from contextlib import ExitStack
 from threading import Event as Flag
 
 from client.executor import child
-from client.executor.child import Child
-from client.executor.events import Event
 from client.executor.gauges import Gauges
 from client.executor.hearing import Hearing
 from client.executor.notify import notify
@@ -31,6 +29,8 @@ from client.executor.status import WRITTEN_S, Status, status_file, versions
 from client.executor.troubles import PATIENCE_S, Troubles
 from client.logs import Log, open_log
 from common.errors import SettingsError
+from common.processes.child import Child
+from common.processes.events import Event
 
 WIRING = "client.executor.wiring"
 EXECUTOR_GRACE_S, SEND_S, SUPERNODE_GRACE_S = 4.5, 0.4, 4.0

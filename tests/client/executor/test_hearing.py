@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from client.executor.events import MAX_LINE, Events, read_events
 from client.executor.gauges import Gauges
 from client.executor.hearing import Hearing
 from client.executor.notify import notify
@@ -22,6 +21,7 @@ from client.executor.status import Status
 from client.executor.troubles import BAD_CERTIFICATE, REFUSED, UNKNOWN_NODE, Troubles
 from client.logs import LOG_FILE, open_log
 from common.errors import SettingsError
+from common.processes.events import MAX_LINE, Events, read_events
 from tests.client.executor.conftest import alive
 from tests.e2e.conftest import free_ports
 
@@ -223,7 +223,7 @@ def test_systemd_is_told_if_it_has_started_us(
 
 def test_a_child_that_takes_its_leave_is_asked_once(tmp_path: Path) -> None:
     script = (
-        "import signal, time; from client.executor.lifeline import hold_lifeline\n"
+        "import signal, time; from common.processes.lifeline import hold_lifeline\n"
         f"def leave(*_): open({str(tmp_path / 'left')!r}, 'a').write('x'); time.sleep(0.5)\n"
         "signal.signal(signal.SIGTERM, leave); hold_lifeline(signal.SIGTERM, grace_s=1)\n"
         "print('held', flush=True); time.sleep(60); time.sleep(60)"
@@ -242,7 +242,7 @@ def test_a_child_that_takes_its_leave_is_asked_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", ["pipe", "kill"])
 def test_a_child_does_not_outlive_its_parent(way: str) -> None:
     script = (
-        "import signal, time; from client.executor.lifeline import hold_lifeline;"
+        "import signal, time; from common.processes.lifeline import hold_lifeline;"
         "hold_lifeline(signal.SIGKILL, grace_s=0); print('held', flush=True); time.sleep(60)"
     )
     parent = (
