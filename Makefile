@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo test check test-e2e bench sinusoid format clean
+.PHONY: demo test check test-e2e test-postgres bench sinusoid format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -21,6 +21,10 @@ check:
 
 test-e2e: $(VENV)/.ray
 	$(BIN)/pytest -m e2e
+
+# Needs the system's PostgreSQL (Debian: apt-get install postgresql); starts a server of its own.
+test-postgres: $(VENV)/.dev
+	$(BIN)/pytest -m postgres
 
 bench: $(VENV)/.bench
 	$(BIN)/wardround bench

@@ -32,6 +32,14 @@ def test_every_setting_of_a_study_is_documented() -> None:
     assert not missing
 
 
+def test_every_setting_of_a_coordinator_is_documented() -> None:
+    from server.coordinator.settings import CoordinatorFile
+
+    text = (ROOT / "docs" / "enrolment.md").read_text()
+    missing = {name for name in settings_of(CoordinatorFile) if f"`{name}`" not in text}
+    assert not missing - {"edge", "limits", "superlink", "paths"}
+
+
 def test_the_example_study_in_the_documents_is_valid(tmp_path: Path) -> None:
     from common.study import read_study
 
@@ -82,7 +90,11 @@ def test_every_command_and_option_has_a_help_text() -> None:
     for command in commands.values():
         assert command.help
         for parameter in command.params:
-            assert getattr(parameter, "help", None), f"{command.name} {parameter.name}"
+            # typer 0.20 loses the help of arguments (with click 8.4 on): the command's tells it
+            argument = parameter.param_type_name == "argument"
+            metavar = parameter.metavar or str(parameter.name).upper()
+            told = metavar in command.help if argument else getattr(parameter, "help", None)
+            assert told, f"{command.name} {parameter.name}"
 
 
 PAGES = sorted(

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -38,8 +38,10 @@ def map_columns(
     as_json: AsJson = False,
 ) -> None:
     """Propose which of your columns stand for the study's, and write a first site.toml."""
+    from client.hospital import Hospital
     from client.mapping.map_report import about, show
     from client.mapping.proposing import propose
+    from client.mapping.site_text import append_source
     from client.site_file import SITE_FILE, read_site_file
     from common.study import read_study
 
@@ -47,6 +49,9 @@ def map_columns(
     given |= {"url": url, "table": table}
     there = (folder / SITE_FILE).exists()
     rules = read_site_file(folder) if there else _first(site, source_kind, given)
+    if rules.source is None:
+        append_source(folder, Hospital(folder, _first(rules.site, source_kind, given)).source)
+        rules = read_site_file(folder)
     proposals = propose(_open(rules, folder), rules, read_study(study))
     wrote = _written(folder, rules, proposals, first=not there, add=write)
     found = about(proposals, site_toml=str(folder / SITE_FILE), wrote=wrote)
@@ -83,10 +88,12 @@ def _written(
     folder: Path, rules: "SiteFile", proposals: "list[Proposal]", *, first: bool, add: bool
 ) -> bool:
     """Write a first site.toml, or add rules to an old one if asked to; return whether any was."""
+    from client.hospital import Hospital
     from client.mapping.site_text import append_rules, first_site_toml, write_first
 
     if first:
-        write_first(folder, first_site_toml(rules.site, rules.source, proposals))
+        source = Hospital(folder, rules).source
+        write_first(folder, first_site_toml(rules.site, source, proposals))
     return first or (add and append_rules(folder, proposals) > 0)
 
 
@@ -106,8 +113,8 @@ def _first(site: str, kind: str, given: Mapping[str, str]) -> "SiteFile":
     missing = "--site" if not site else "--path" if kind == "file" and not given["path"] else ""
     if missing or kind not in ("file", "sql"):
         raise SettingsError(
-            f"there is no site.toml yet, and {missing or '--source-kind ' + kind[:20]} does not "
-            "say enough for a first one",
+            "no site.toml says where your patients are, and "
+            f"{missing or '--source-kind ' + kind[:20]} does not say enough",
             where="wardround node map",
             remedy="add --site NAME --path FILE, or --site NAME --source-kind sql --url URL "
             "--table NAME; for omop and fhir write [source] by hand (docs/site.md)",
@@ -123,11 +130,10 @@ def _first(site: str, kind: str, given: Mapping[str, str]) -> "SiteFile":
 
 
 def _open(rules: "SiteFile", folder: Path) -> "Source":
-    from importlib import import_module
+    from client.hospital import Hospital
+    from client.sources.opening import open_source
 
-    opening: Any = import_module("client.sources.opening")
-    source: Source = opening.open_source(rules.source, folder, timezone=rules.rows.timezone)
-    return source
+    return open_source(Hospital(folder, rules).source, folder, timezone=rules.rows.timezone)
 
 
 def _print(text: str) -> None:

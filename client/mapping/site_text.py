@@ -105,6 +105,18 @@ def write_first(folder: Path, text: str) -> None:
     write_atomically(path, text.encode())  # of mode 0600
 
 
+def append_source(folder: Path, source: SourceSettings) -> None:
+    """Add where patients are read to a site.toml that does not say it yet, such as after a join.
+
+    Raises:
+        SettingsError: it cannot be added to this file as text.
+    """
+    path = folder / SITE_FILE
+    after = path.read_text(encoding="utf-8").rstrip("\n") + "\n\n" + _source(source)
+    _checked(after, path)
+    write_atomically(path, after.encode())
+
+
 def append_rules(folder: Path, proposals: Iterable[Proposal]) -> int:
     """Add rules for the columns that site.toml does not have; return their number.
 

@@ -133,6 +133,21 @@ def test_a_first_file_needs_a_site_and_a_source(
     assert not (tmp_path / "site.toml").exists()
 
 
+@pytest.mark.usefixtures("source")
+def test_a_node_that_has_joined_is_told_where_its_patients_are(
+    tmp_path: Path, asked: Path, capsys: Capture
+) -> None:
+    joined = 'schema = 1\nsite = "Ash"  # ours\n\n[coordinator]\naddress = "wards.example:8443"\n'
+    (tmp_path / "site.toml").write_text(joined)
+    with pytest.raises(SettingsError, match="--path does not say enough"):
+        mapped(capsys, tmp_path, asked)
+    mapped(capsys, tmp_path, asked, path="ward.csv", write=True)
+    assert (tmp_path / "site.toml").read_text().startswith(joined)
+    rules = read_site_file(tmp_path)
+    assert (rules.site, rules.source and rules.source.kind) == ("Ash", "file")
+    assert rules.columns
+
+
 PLACES: list[dict[str, Sequence[Any]]] = [
     {"patient_id": [CANARY] * 8},
     {"age": [CANARY] * 8},
