@@ -58,7 +58,7 @@ class Child:
     def start(self) -> None:
         """Start it; from the main thread, whose end the kernel takes for its parent's."""
         self.starts, self.heard = self.starts + 1, time.monotonic()
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603 (this interpreter, our own modules)
             self._command,
             cwd=self._cwd,
             env=self._environment,
