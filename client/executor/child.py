@@ -87,6 +87,10 @@ class Child:
         if self._process is None and time.monotonic() >= self._due:
             self.start()
 
+    def hurry(self, seconds: float) -> None:
+        """Have a successor that is due later start within `seconds`."""
+        self._due = min(self._due, time.monotonic() + seconds)
+
     def well(self) -> None:
         """Take its next end for a first one: it has done its work meanwhile."""
         self._pause = FIRST_PAUSE_S
