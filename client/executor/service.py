@@ -34,7 +34,7 @@ from common.processes.events import Event
 
 WIRING = "client.executor.wiring"
 EXECUTOR_GRACE_S, SEND_S, SUPERNODE_GRACE_S = 4.5, 0.4, 4.0
-HEARD = 1_000
+HEARD, REFUSED_PAUSE_S = 1_000, 5.0
 SILENT_S = {EXECUTOR: 60.0, SUPERNODE: 240.0}
 
 
@@ -135,6 +135,8 @@ class Service:
             return
         joined = self._status.contact > 0
         why = self._troubles.judge(self._status.trouble, time.monotonic(), joined=joined)
+        if self._troubles.passing(time.monotonic()):
+            each.hurry(REFUSED_PAUSE_S)
         self._status.trouble = self._status.trouble or "supernode-ended"
         self._log.warning("supernode ended", why=why, exit=code)
 

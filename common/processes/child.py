@@ -55,7 +55,7 @@ class Child:
     def start(self) -> None:
         """Start it; from the main thread, whose end the kernel takes for its parent's."""
         self.starts, self.heard = self.starts + 1, time.monotonic()
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603 (this interpreter, our own modules)
             self._command,
             cwd=self._cwd,
             env=self._environment,
@@ -83,6 +83,10 @@ class Child:
         """Start a successor if one is due."""
         if self._process is None and time.monotonic() >= self._due:
             self.start()
+
+    def hurry(self, seconds: float) -> None:
+        """Have a successor that is due later start within `seconds`."""
+        self._due = min(self._due, time.monotonic() + seconds)
 
     def well(self) -> None:
         """Take its next end for a first one: it has done its work meanwhile."""

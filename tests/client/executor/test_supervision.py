@@ -41,6 +41,9 @@ class FakeChild:
         self.pid = 0
         return self.ends.pop()
 
+    def hurry(self, seconds: float) -> None:
+        self.did.append("hurried")
+
     def well(self) -> None:
         self.did.append("well")
 
@@ -121,6 +124,16 @@ def test_what_ends_is_started_again(make: Make) -> None:
     )
     one.run()
     assert {name: each.starts for name, each in fakes.items()} == {"supernode": 2, "executor": 2}
+
+
+def test_a_refused_node_asks_again_soon(make: Make) -> None:
+    _, fakes = made = make(
+        lambda c: c["supernode"].say("trouble", code="node-refused"),
+        lambda c: c["supernode"].ends.append(1),
+        lambda _: None,
+    )
+    made[0].run()
+    assert fakes["supernode"].did[0] == "hurried"
 
 
 @pytest.mark.parametrize("part", PARTS)
