@@ -62,7 +62,6 @@ def report(ledger: Ledger, cost: StudyCost | None, *, cohort: str = "") -> dict[
         "chain": {"ok": True, "lines": ledger.head.seq, "head": ledger.head.digest},
         "cohorts": [{"cohort": name} | one._asdict() for name, one in balances.items()],
         "study": _study(ledger, cost, balances) if cost else None,
-        "reserved": None,
     }
 
 

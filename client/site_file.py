@@ -105,6 +105,18 @@ class Limits(Part):
     approval_days: int = Field(default=90, ge=1, le=3650)
 
 
+class ServiceSettings(Part):
+    """How the node runs on this machine (docs/node-service.md).
+
+    metrics_port: of Prometheus metrics on loopback; 0: none. runtime_port: on loopback, between the
+    node's own processes; 0: a free one is chosen. log_level: of state/node.log.
+    """
+
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    runtime_port: int = Field(default=0, ge=0, le=65535)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
 class SiteFile(Part):
     """All of site.toml. source: None until `wardround node map` has added one."""
 
@@ -115,6 +127,7 @@ class SiteFile(Part):
     columns: tuple[ColumnRule, ...] = ()
     rows: RowRules = RowRules()
     limits: Limits = Limits()
+    service: ServiceSettings = ServiceSettings()
 
     @model_validator(mode="after")
     def _once(self) -> Self:

@@ -41,7 +41,12 @@ OWNERS = {
     "pandera": {"client/mapping/"},
     "sqlalchemy": {"client/sources/"},
     "duckdb": {"client/sources/"},
-    "httpx": {"client/doctor/network.py", "client/join/", "server/coordinator/"},
+    "httpx": {
+        "client/doctor/network.py",
+        "client/executor/",
+        "client/join/",
+        "server/coordinator/",
+    },
     "starlette": {"server/coordinator/"},
     "uvicorn": {"server/coordinator/"},
     "sqlite3": {"server/coordinator/registry.py", "client/sources/"},

@@ -123,8 +123,14 @@ def _sentence(line: "Line") -> str:
     known = ("v", "seq", "prev", "time", "kind", "study", "sig", "run", "sha256")
     rest = {key: value for key, value in record.items() if key not in known and value != ""}
     digest = f" sha256 {record['sha256'][:12]}" if "sha256" in record else ""
-    details = ", ".join(f"{key} {value}" for key, value in rest.items())
+    details = ", ".join(f"{key} {_shown(key, value)}" for key, value in rest.items())
     return f"{line.seq:>6}  {when}Z  {record['kind']:<9} {study:<8}  {details}{digest}"
+
+
+def _shown(key: str, value: Any) -> Any:
+    if key == "expires":
+        return _day(value)
+    return f"{value:.3f}" if isinstance(value, float) else value
 
 
 def _day(seconds: int) -> str:

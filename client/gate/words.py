@@ -49,7 +49,7 @@ def _read(proposal: Proposal) -> list[str]:
 
 
 def _here(local: dict[str, str], column: str) -> str:
-    return f" (your {local[column]})" if column in local else ""
+    return f" (your {local[column]})" if local.get(column, column) != column else ""
 
 
 def _computed(study: Study) -> list[str]:

@@ -1,6 +1,9 @@
 """DuckDB's place to work in: bounded memory, and a folder of its own for what does not fit."""
 
+import fcntl
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +13,8 @@ import duckdb
 from client.site_file import STATE
 
 MEMORY = "1GB"
+_PREFIX, _LOCK = "reading-", "lock"
+_NEW = 60.0  # seconds
 
 
 @contextmanager
@@ -17,12 +22,30 @@ def scratch(folder: Path) -> Iterator[Path]:
     """Make a folder of mode 0700 that is removed in the end.
 
     It lies in the node's state, which nobody else may enter, or without one among the system's
-    temporary files.
+    temporary files. What a killed process left behind in the state is removed first.
     """
     state = folder / STATE
     place = state if state.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="reading-", dir=place) as name:
+    for left in state.glob(f"{_PREFIX}*"):
+        _remove_if_left(left)
+    with (
+        tempfile.TemporaryDirectory(prefix=_PREFIX, dir=place) as name,
+        (Path(name) / _LOCK).open("w") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the process ends, however it does
         yield Path(name)
+
+
+def _remove_if_left(folder: Path) -> None:
+    """Remove a folder whose lock nobody holds; one just made may not have taken it yet."""
+    try:
+        if time.time() - folder.stat().st_mtime < _NEW:
+            return
+        with (folder / _LOCK).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
+    except OSError:  # somebody is reading, or has removed it meanwhile
+        return
 
 
 def confine(

@@ -9,8 +9,14 @@ import pytest
 
 from client.source_settings import SqlSource
 from client.sources.base import Source
+from client.sources.database import database_of
+from client.sources.duckdb_file import DuckdbRows
+from client.sources.omop_tables import DuckdbTables
 from client.sources.opening import open_source
+from client.sources.plan import make_plan
+from client.sources.stage import staged
 from common.errors import TableError
+from tests.client.sources import samples
 
 SECRET = "4711.25"
 
@@ -94,3 +100,23 @@ def test_a_reading_leaves_the_file_as_it_was_and_no_other(ward: Path) -> None:
     list(source(ward, table="p").chunks(["Id"]))
     assert (ward / "ward.duckdb").read_bytes() == before
     assert sorted(p.name for p in ward.rglob("*")) == ["state", "ward.duckdb"]
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM p", "CREATE TABLE t (a INTEGER)"])
+def test_the_connection_cannot_write(ward: Path, statement: str) -> None:
+    settings = SqlSource(url="duckdb:///ward.duckdb", table="p")
+    rows = DuckdbRows(settings, database_of(settings, ward), ward)
+    with (
+        rows._connection() as connection,
+        pytest.raises(duckdb.InvalidInputException, match="read-only"),
+    ):
+        connection.execute(statement)
+
+
+def test_omop_attaches_a_file_that_cannot_be_written(ward: Path) -> None:
+    settings = SqlSource(url="duckdb:///ward.duckdb", table="p")
+    tables = DuckdbTables(database_of(settings, ward), "")
+    with staged(make_plan(samples.omop(path="."), str), ward) as stage:
+        assert tables.load(stage, "p", ["age"]) == {"id", "age", 'a"b'}
+        with pytest.raises(duckdb.InvalidInputException, match="read-only"):
+            stage.run("DELETE FROM cdm.main.p")
