@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo test check test-e2e bench sinusoid format clean
+.PHONY: demo test check test-e2e test-browser bench sinusoid format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -21,6 +21,9 @@ check:
 
 test-e2e: $(VENV)/.ray
 	$(BIN)/pytest -m e2e
+
+test-browser: $(VENV)/.browser
+	$(BIN)/pytest -m browser
 
 bench: $(VENV)/.bench
 	$(BIN)/wardround bench
@@ -41,8 +44,9 @@ $(VENV)/bin/python:
 
 $(VENV)/.demo: EXTRAS = demo
 $(VENV)/.dev: EXTRAS = demo,dev
+$(VENV)/.browser: EXTRAS = demo,dev,browser
 $(VENV)/.ray: EXTRAS = demo,dev,ray
 $(VENV)/.bench: EXTRAS = demo,bench
-$(VENV)/.demo $(VENV)/.dev $(VENV)/.ray $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.browser $(VENV)/.ray $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[$(EXTRAS)]'
 	touch $@

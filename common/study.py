@@ -77,13 +77,15 @@ class StudySite(Part):
 
     patients: the number of patient slots that the site has declared, public and fixed for the
     study; needed where noise is asked for. tasks: the names of those that it takes part in, again
-    as declared; empty means all.
+    as declared; empty means all. show_epsilon: the site allows the study's live page to show what
+    the plan costs its patients.
     """
 
     name: Name
     weight: float = Field(default=1.0, gt=0)
     patients: int = Field(default=0, ge=0, le=100_000_000)
     tasks: tuple[Name, ...] = ()
+    show_epsilon: bool = False
 
 
 class Columns(Part):
