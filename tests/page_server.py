@@ -10,9 +10,9 @@ from server.page.serving import PageServer, address_of, bind
 
 
 @contextmanager
-def served(app: FastAPI) -> Iterator[str]:
-    """Serve the page on a free port of this machine; yield its address."""
-    with bind("127.0.0.1", 0) as listener:
+def served(app: FastAPI, port: int = 0) -> Iterator[str]:
+    """Serve the page on a port of this machine, 0: a free one; yield its address."""
+    with bind("127.0.0.1", port) as listener:
         server = PageServer(app)
         thread = Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
