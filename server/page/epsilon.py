@@ -17,10 +17,10 @@ def shown_patients(patients: int) -> str:
 def shown_epsilon(study: Study) -> dict[str, float]:
     """Return the plan's epsilon (replace-one) of sites that have allowed it to be shown.
 
-    A site of fewer than `FEWEST` patients is left out whatever it allows: epsilon follows from the
-    public plan and that number, and would tell it. So is one that no epsilon describes.
+    It follows from the public plan alone and tells nothing of the site's number of patients. A site
+    that no epsilon describes (`study_cost` refuses it) is left out.
     """
-    allowed = [s.name for s in study.sites if s.show_epsilon and s.patients >= FEWEST]
+    allowed = [s.name for s in study.sites if s.show_epsilon]
     if not allowed or not study.privacy.noise_multiplier:
         return {}
     from common.algorithms.base import find_algorithm  # torch: only where there is a number

@@ -85,8 +85,9 @@ def open_page(chromium: "Browser") -> Iterator[Open]:
     contexts = []
 
     def opened(url: str, *, width: int = 1180, **options: Any) -> "Page":
-        viewport = {"width": width, "height": HEIGHT}
-        contexts.append(chromium.new_context(viewport=viewport, **options))
+        contexts.append(
+            chromium.new_context(viewport={"width": width, "height": HEIGHT}, **options)
+        )
         page = contexts[-1].new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))

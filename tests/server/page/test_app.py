@@ -163,7 +163,8 @@ def test_a_page_without_a_token_is_read_only(run: RunFolder) -> None:
 
 def test_a_wish_that_does_not_exist_is_refused(run: RunFolder, visitor: Visitor) -> None:
     run.status("running", 3)
-    for body in ({"wish": "burn"}, {"wish": "stop", "more": 1}, {}, []):
+    bodies: list[object] = [{"wish": "burn"}, {"wish": "stop", "more": 1}, {}, []]
+    for body in bodies:
         answer = visitor.ask("POST", "/wish", json=body, headers=BEARER)
         assert answer.status_code == 422
     assert read_wish(run.folder) == "run"

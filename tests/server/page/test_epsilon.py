@@ -18,9 +18,14 @@ def test_epsilon_is_that_of_the_plan_at_sites_that_allow_it() -> None:
     assert shown_epsilon(study) == {"Birch": cost.replace_one}
 
 
-def test_epsilon_that_would_tell_a_small_number_of_patients_is_not_shown() -> None:
-    study = private(sites=sites(Dale={"show_epsilon": True}))
-    assert shown_epsilon(study) == {}
+def test_epsilon_tells_nothing_of_the_number_of_patients() -> None:
+    shown = {
+        patients: shown_epsilon(
+            private(sites=sites(Ash={"patients": patients, "show_epsilon": True}))
+        )
+        for patients in (900, 2009, 20_000)
+    }
+    assert len({found["Ash"] for found in shown.values()}) == 1
 
 
 def test_a_study_without_noise_has_no_epsilon() -> None:
