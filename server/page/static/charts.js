@@ -40,7 +40,7 @@ function frame(host, { first, last, top, whole }) {
     add(svg, "line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(at), y2: y(at) });
     add(svg, "text", { x: EDGE.left - 8, y: y(at) + 4, "text-anchor": "end" }, amount(at));
   }
-  for (const at of ticks(first, last - 1, Math.max(2, inner / 90), true)) {
+  for (const at of ticks(first, last - 1, Math.max(3, inner / 80), true)) {
     const middle = Math.min(x(at + 0.5), width - EDGE.right - 8);
     add(svg, "text", { x: middle, y: height - 6, "text-anchor": "middle" }, count(at));
   }
@@ -74,15 +74,16 @@ export function drawUsed(host, bins, width) {
 
 // One round that waits for a deadline would flatten all others: such rounds leave the scale, and
 // a mark at the upper edge stands for them.
-function ceiling(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const usual = sorted[Math.floor((sorted.length - 1) * 0.9)] ?? 0, most = sorted[sorted.length - 1] ?? 0;
+function ceiling(closed) {
+  const sorted = closed.map((b) => b[MEAN]).sort((a, b) => a - b);
+  const usual = sorted[Math.floor((sorted.length - 1) * 0.9)] ?? 0;
+  const most = Math.max(0, ...closed.map((b) => b[SLOWEST]));
   return most > 4 * usual ? 2 * usual || most : most;
 }
 
 export function drawSeconds(host, bins, width) {
   const closed = bins.filter((b) => b[CLOSED]);
-  const plot = frame(host, { ...reach(bins, width), top: ceiling(closed.map((b) => b[SLOWEST])), whole: false });
+  const plot = frame(host, { ...reach(bins, width), top: ceiling(closed), whole: false });
   const at = (b) => middle(plot, b, width).toFixed(1);
   const y = (value) => Math.max(EDGE.top - 2, plot.y(value)).toFixed(1);
   if (width > 1 && closed.length) {

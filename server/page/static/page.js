@@ -46,7 +46,7 @@ function showBins() {
   const find = (at) => at === null ? last : bins.get(Math.floor((at - 1) / width));
   const read = (say) => (at) => {
     const row = find(at);
-    return row ? { text: `${place(row)}: ${say(row)}`, at: (row[KEY] + 0.5) * width + 1 } : { text: "" };
+    return row ? { text: `${place(row)}: ${say(row)}`, at: (row[KEY] + 0.5) * width + 1 } : { text: at === null ? "No round yet." : "" };
   };
   const label = last ? `the last, ${place(last).toLowerCase()}: ` : "none yet";
   charts.used.show((host) => drawUsed(host, rows, width), read(sayUsed), `Sites in each round; ${label}${last ? sayUsed(last) : ""}`);
