@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo test check test-e2e test-browser bench sinusoid format clean
+.PHONY: demo test check test-e2e test-postgres test-browser bench sinusoid format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -24,6 +24,10 @@ test-e2e: $(VENV)/.ray
 
 test-browser: $(VENV)/.browser
 	$(BIN)/pytest -m browser
+
+# Needs the system's PostgreSQL (Debian: apt-get install postgresql); starts a server of its own.
+test-postgres: $(VENV)/.dev
+	$(BIN)/pytest -m postgres
 
 bench: $(VENV)/.bench
 	$(BIN)/wardround bench

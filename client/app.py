@@ -7,7 +7,7 @@ stands behind the door (client/door.py).
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from client import masked_app
+from client import masked_app, votes_app
 from client.door import door
 from client.membership import require_profile
 from client.release import release
@@ -23,7 +23,9 @@ from common.messages import (
     update_content,
 )
 from common.messages.frame import study_of
-from common.messages.masked import ADVERTISE, CONFIRM, DEAL, INPUT, REVEAL
+from common.messages.purposes import UPDATES
+from common.messages.purposes import VOTES as MASKED_VOTES
+from common.messages.votes import VOTES
 
 app = ClientApp()
 
@@ -55,11 +57,14 @@ def update(message: Message, context: Context) -> Message:
     return reply(message, update_content(study.id, instruction.round_index, vector))
 
 
-for route, handler in (
-    (app.query(ADVERTISE), masked_app.advertise),
-    (app.query(DEAL), masked_app.deal),
-    (app.train(INPUT), masked_app.masked_input),
-    (app.query(CONFIRM), masked_app.confirm),
-    (app.query(REVEAL), masked_app.reveal),
+for purpose, module, masked in (
+    (UPDATES, masked_app, masked_app.masked_input),
+    (MASKED_VOTES, votes_app, votes_app.masked_votes),
 ):
-    route(door(handler))
+    app.query(purpose.route("advertise"))(door(module.advertise))
+    app.query(purpose.route("deal"))(door(module.deal))
+    app.train(purpose.route("input"))(door(masked))
+    app.query(purpose.route("confirm"))(door(module.confirm))
+    app.query(purpose.route("reveal"))(door(module.reveal))
+
+app.query(VOTES)(door(votes_app.votes))

@@ -4,23 +4,31 @@ A release is debited first, drawn then, and stored before it is sent; a crash be
 these may waste a debit, never gain a release.
 """
 
-import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from client.account import Kind
 from client.identity import read_identity
 from client.ledger import Ledger
-from client.stored import Key, find, forget_before, keep, reveal
-from common.messages import Instruction
-from common.privacy.cost import gradient_parameters, planned_rounds
-from common.study import Study
+from client.stored import Key, Vector, find, forget_before, keep, reveal
 
 RELEASES = "releases"
+
+
+class Due(NamedTuple):
+    """A release that is asked for.
+
+    key: its round of a run, and the SHA-256 of what it is made from. parameters: what it will be
+    made with, which the study's reservation holds it to.
+    """
+
+    kind: Kind
+    study: str
+    key: Key
+    parameters: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -30,40 +38,32 @@ class Books:
     ledger: Ledger
     releases: Path
 
-    def paid(
-        self,
-        study: Study,
-        instruction: Instruction,
-        make: Callable[[], NDArray[np.float32]],
-        *,
-        run: str,
-        fresh: bool,
-    ) -> NDArray[np.float32]:
-        """Return the release for an instruction: the stored one, or a new one that is paid for.
+    def paid(self, due: Due, make: Callable[[], Vector], *, fresh: bool) -> Vector:
+        """Return the release that is due: the stored one, or a new one that is paid for.
 
         fresh: a sum that holds the stored one may be known, so that it must not be sent again.
 
         Raises:
             PrivacyError: the round had another theta, or the ledger refuses the debit.
         """
-        theta = hashlib.sha256(instruction.theta.numpy().astype("<f4").tobytes()).hexdigest()
-        key = Key(run, instruction.round_index, theta)
+        key = due.key
         stored = find(self.releases, key)
         if stored and not stored.revealed and not fresh:
-            return np.asarray(stored.vector, dtype=np.float32)
+            return stored.vector
         if stored:
             reveal(self.releases, key)
         line = self.ledger.debit(
-            "gradient",
-            study=study.id,
-            run=run,
-            round_index=instruction.round_index,
-            theta_sha256=theta,
-            parameters=gradient_parameters(planned_rounds(study), study.privacy.clip_norm or 0.0),
+            due.kind,
+            study=due.study,
+            run=key.run,
+            round_index=key.round_index,
+            theta_sha256=key.theta_sha256,
+            parameters=due.parameters,
         )
         vector = make()
         keep(self.releases, key, vector, debit=line)
-        forget_before(self.releases, run, instruction.round_index)
+        if due.kind == "gradient":  # of metrics there are few, and any of them may be asked for
+            forget_before(self.releases, key.run, key.round_index)
         return vector
 
 

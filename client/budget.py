@@ -8,7 +8,6 @@ from client.chain import Clock
 from client.identity import make_identity, read_identity
 from client.ledger import Ledger, has_ledger
 from common.errors import SettingsError
-from common.privacy.accounting import MetricReleases
 from common.privacy.cost import StudyCost, study_cost
 from common.study import Study
 
@@ -35,13 +34,13 @@ def open_cohort(state: Path, clock: Clock, *, cohort: str, cap: float) -> Ledger
     return ledger
 
 
-def cost_of(study: Study, site: str, *, metrics: MetricReleases | None) -> StudyCost:
+def cost_of(study: Study, site: str) -> StudyCost:
     """Return what a study would cost the patients of a site.
 
     Raises:
         PrivacyError: no epsilon describes it.
     """
-    return study_cost(study, site, group_wise=_group_wise(study.algorithm.name), metrics=metrics)
+    return study_cost(study, site, group_wise=_group_wise(study.algorithm.name))
 
 
 def reserve_study(ledger: Ledger, cost: StudyCost, *, cohort: str = "") -> int:
@@ -63,7 +62,6 @@ def report(ledger: Ledger, cost: StudyCost | None, *, cohort: str = "") -> dict[
         "chain": {"ok": True, "lines": ledger.head.seq, "head": ledger.head.digest},
         "cohorts": [{"cohort": name} | one._asdict() for name, one in balances.items()],
         "study": _study(ledger, cost, balances) if cost else None,
-        "reserved": None,
     }
 
 
@@ -82,6 +80,7 @@ def _study(ledger: Ledger, cost: StudyCost, balances: dict[str, Balance]) -> dic
         "zero_out": cost.zero_out,
         "reserved_for": held.cohort if held else None,
         "debits": ledger.debits(cost.study, "gradient"),
+        "metric_debits": ledger.debits(cost.study, "metric"),
         "fits": fits,
     }
 
@@ -134,6 +133,8 @@ def _words(study: dict[str, Any]) -> list[str]:
     first = f"Study {study['name']} at {study['site']}: {plan}: {costs}, delta {study['delta']:g}."
     if study["reserved_for"]:
         done = f"{study['debits']} of its rounds are spent"
+        if study["metrics"]:
+            done += f", and {study['metric_debits']} of its releases of metrics"
         return [first, f"It is reserved for cohort {study['reserved_for']}; {done}."]
     fits = ", ".join(study["fits"])
     return [first, f"It would fit into: {fits}." if fits else "No cohort has so much left."]

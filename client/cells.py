@@ -25,10 +25,10 @@ _YES_NO: dict[Cell, float] = {0.0: 0, "f": 0, "no": 0, 1.0: 1, "t": 1, "yes": 1}
 def feature_values(column: Column, feature: Feature, *, where: str) -> Floats:
     """Return a feature's values [n]: a category as its index in the list, NaN where missing."""
     if feature.kind == "binary":
-        values, refused = _decode(column, _yes_no)
+        values, refused = _decode(column, yes_no)
         refuse(column, refused, "other than yes or no", where, "use 0/1, t/f, true/false, yes/no")
     elif feature.kind == "category":
-        index: dict[Cell, float] = {_cell(v): float(i) for i, v in enumerate(feature.categories)}
+        index: dict[Cell, float] = {cell_of(v): float(i) for i, v in enumerate(feature.categories)}
         values, refused = _decode(column, index.get)
         remedy = "correct them, or list the category in the study"
         refuse(column, refused, "that the study does not list", where, remedy)
@@ -42,7 +42,7 @@ def feature_values(column: Column, feature: Feature, *, where: str) -> Floats:
 
 def labels_of(column: Column, task: TaskRule) -> NDArray[np.int64]:
     """Return the label of each row [n]: 1, 0, or MISSING where the entry is."""
-    positive = {_cell(value) for value in task.positive}
+    positive = {cell_of(value) for value in task.positive}
     values, _ = _decode(column, lambda cell: float(cell in positive))
     return np.where(np.isnan(values), MISSING, values).astype(np.int64)
 
@@ -52,13 +52,13 @@ def _decode(
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the value of each row [n], NaN where missing, and which rows have no meaning [n]."""
     codes, entries = pd.factorize(column)  # a missing entry has code -1, the last of the two lists
-    cells = [_cell(entry) for entry in entries] + [""]
+    cells = [cell_of(entry) for entry in entries] + [""]
     found = [np.nan if cell == "" else meaning(cell) for cell in cells]
     values = np.array([np.nan if value is None else value for value in found])
     return values[codes], np.array([value is None for value in found])[codes]
 
 
-def _cell(entry: object) -> Cell:
+def cell_of(entry: object) -> Cell:
     """Return an entry so that equal ones compare equal: 1, 1.0, "1" and true; " F" and "F".
 
     A missing entry is the empty text.
@@ -74,7 +74,8 @@ def _cell(entry: object) -> Cell:
         return text
 
 
-def _yes_no(cell: Cell) -> float | None:
+def yes_no(cell: Cell) -> float | None:
+    """Return 1 or 0 for the usual ways to say yes and no, None for anything else."""
     return _YES_NO.get(cell.lower() if isinstance(cell, str) else cell)
 
 

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from client.site_file import STATE, SiteFile, read_site_file
+from client.site_file import SITE_FILE, STATE, SiteFile, read_site_file
+from client.source_settings import SourceSettings
+from common.errors import SettingsError
 
 
 class Hospital(NamedTuple):
@@ -26,6 +28,21 @@ class Hospital(NamedTuple):
     def roster(self) -> Path:
         """The sites' own list of keys."""
         return self.folder / self.rules.coordinator.roster
+
+    @property
+    def source(self) -> SourceSettings:
+        """Where its patients are read from.
+
+        Raises:
+            SettingsError: none is named yet.
+        """
+        if self.rules.source is None:
+            raise SettingsError(
+                "it is not said where the patients are",
+                where=str(self.folder / SITE_FILE),
+                remedy="wardround node map adds a source",
+            )
+        return self.rules.source
 
 
 def open_hospital(folder: Path) -> Hospital:

@@ -29,23 +29,21 @@ from common.messages.masked import (
     read_reveal,
     shares_content,
 )
+from common.messages.purposes import UPDATES, Purpose
 from common.privacy.masking.statements import theta_digest
 
-STATE = "masking"
-"""The record of a node's state that is a virtual site's memory."""
 
-
-def advertise(message: Message, context: Context) -> Message:
+def advertise(message: Message, context: Context, purpose: Purpose = UPDATES) -> Message:
     """Join a session of secure aggregation."""
-    opened, masker = _masker(message, context)
+    opened, masker = open_member(message, context, purpose)
     with masker.burning():
         terms = read_opening(message.content, study=opened.study.id)
         return reply(message, offer_content(masker.advertise(terms)))
 
 
-def deal(message: Message, context: Context) -> Message:
+def deal(message: Message, context: Context, purpose: Purpose = UPDATES) -> Message:
     """Deal shares of this site's secrets."""
-    opened, masker = _masker(message, context)
+    opened, masker = open_member(message, context, purpose)
     with masker.burning():
         offers = read_offers(message.content, study=opened.study.id)
         return reply(message, deal_content(masker.deal(offers)))
@@ -53,7 +51,7 @@ def deal(message: Message, context: Context) -> Message:
 
 def masked_input(message: Message, context: Context) -> Message:
     """Answer with the update under its masks."""
-    opened, masker = _masker(message, context)
+    opened, masker = open_member(message, context, UPDATES)
     study, dim = opened.study, opened.learner.dim
     with masker.burning():
         asked = read_masked_instruction(message.content, study=study.id, dim=dim)
@@ -69,28 +67,30 @@ def masked_input(message: Message, context: Context) -> Message:
         return reply(message, input_content(asked.call, words))
 
 
-def confirm(message: Message, context: Context) -> Message:
+def confirm(message: Message, context: Context, purpose: Purpose = UPDATES) -> Message:
     """Sign whose inputs are added up."""
-    opened, masker = _masker(message, context)
+    opened, masker = open_member(message, context, purpose)
     with masker.burning():
         asked = read_confirm(message.content, study=opened.study.id)
         answer = masker.confirm(asked.turn, asked.survivors, asked.cells)
         return reply(message, confirmation_content(asked.turn, answer))
 
 
-def reveal(message: Message, context: Context) -> Message:
+def reveal(message: Message, context: Context, purpose: Purpose = UPDATES) -> Message:
     """Tell the shares of a turn in which a site has dropped out."""
-    opened, masker = _masker(message, context)
+    opened, masker = open_member(message, context, purpose)
     with masker.burning():
         asked = read_reveal(message.content, study=opened.study.id)
         shares = masker.reveal(asked.turn, asked.signatures, asked.cells)
         return reply(message, shares_content(asked.turn, shares))
 
 
-def _masker(message: Message, context: Context) -> tuple[Opened, Masker]:
+def open_member(message: Message, context: Context, purpose: Purpose) -> tuple[Opened, Masker]:
+    """Return what the node stands for, and its part in the sessions of a purpose."""
     opened = open_site(context.node_config, context.run_config, study_of(message.content))
     require_profile(opened.study, masked=True)
-    return opened, open_masker(opened, context.run_config, ContextStore(context.state))
+    memory = ContextStore(context.state, purpose.name)
+    return opened, open_masker(opened, context.run_config, memory, purpose)
 
 
 def weighted(
@@ -104,19 +104,23 @@ def weighted(
 
 @dataclass
 class ContextStore:
-    """The memory of a virtual site: Flower keeps it with the node, for as long as the run lasts."""
+    """The memory of a virtual site: Flower keeps it with the node, for as long as the run lasts.
+
+    name: of the record that holds it.
+    """
 
     state: RecordDict
+    name: str
     lock: Lock = field(default_factory=Lock)
 
     def load(self) -> str | None:
         """Return what was saved last, or None."""
-        record = self.state.get(STATE)
+        record = self.state.get(self.name)
         return str(record["text"]) if isinstance(record, ConfigRecord) else None
 
     def save(self, text: str) -> None:
         """Keep the text."""
-        self.state[STATE] = ConfigRecord({"text": text})
+        self.state[self.name] = ConfigRecord({"text": text})
 
     def hold(self) -> AbstractContextManager[object]:
         """Keep other threads out; a node answers one message at a time anyway."""

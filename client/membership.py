@@ -20,6 +20,8 @@ from client.site_file import Limits
 from common.crypto import SigningKey, derive
 from common.errors import InvalidMessage, SettingsError
 from common.files import write_atomically
+from common.messages.purposes import UPDATES, Purpose
+from common.privacy.histograms import CELLS
 from common.privacy.masking.member import Seat
 from common.privacy.masking.roster import Roster, check_roster, read_roster, roster_text
 from common.privacy.masking.rules import SMALLEST_COHORT, Policy, today_of
@@ -29,7 +31,9 @@ from common.study import Study
 ROSTER_FILE = "roster.json"
 
 
-def open_masker(opened: Opened, run: RunSettings, memory: Store) -> Masker:
+def open_masker(
+    opened: Opened, run: RunSettings, memory: Store, purpose: Purpose = UPDATES
+) -> Masker:
     """Return the site's part in secure aggregation; memory: a virtual site's.
 
     Raises:
@@ -43,20 +47,24 @@ def open_masker(opened: Opened, run: RunSettings, memory: Store) -> Masker:
         limits = Limits(min_cohort=SMALLEST_COHORT, fast_path=fast_path)
     else:
         secret = read_identity(hospital.state)
-        key, store = SigningKey(secret), masking_store(hospital.state, study, secret)
+        key = SigningKey(secret)
+        store = masking_store(hospital.state, study, secret, purpose)
         roster = accept_roster(hospital.roster, hospital.state)
         limits = hospital.rules.limits
-    policy = policy_of(study, opened.learner.dim, limits)
+    dim = opened.learner.dim if purpose == UPDATES else CELLS
+    policy = policy_of(study, dim, limits, purpose)
     check_agreement(study, roster, site.name, key)
     return Masker(Seat(site.name, key, roster, policy), store)
 
 
-def masking_store(folder: Path, study: Study, secret: bytes) -> FileStore:
+def masking_store(
+    folder: Path, study: Study, secret: bytes, purpose: Purpose = UPDATES
+) -> FileStore:
     """Return where a hospital keeps what it must remember of a study's secure aggregation.
 
     secret: of the site's identity, which the key at rest is derived from.
     """
-    return FileStore(folder / f"masking-{study.id[:16]}", derive(secret, "at rest"))
+    return FileStore(folder / f"{purpose.name}-{study.id[:16]}", derive(secret, "at rest"))
 
 
 def require_profile(study: Study, *, masked: bool) -> None:
@@ -116,10 +124,10 @@ def _virtual_roster(run: frozenset[tuple[str, str | int | float | bool]]) -> Ros
     return read_roster(simulated_source().roster(dict(run)), where="simulation").roster
 
 
-def policy_of(study: Study, dim: int, limits: Limits) -> Policy:
-    """Return a site's own minima in a session for vectors [dim]."""
+def policy_of(study: Study, dim: int, limits: Limits, purpose: Purpose = UPDATES) -> Policy:
+    """Return a site's own minima in a purpose's sessions for vectors [dim]."""
     return Policy(
-        study=study.id,
+        study=purpose.terms(study.id),
         dim=dim,
         min_cohort=limits.min_cohort,
         colluders=limits.colluders,

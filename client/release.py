@@ -3,16 +3,22 @@
 Whatever protects the patients stands on this road, in this order (docs/decisions/0010-privacy.md).
 """
 
+import hashlib
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from client.books import Due
 from client.site import Opened
+from client.stored import Key
 from common.crypto import ByteStream, fresh_key
 from common.drawing import draw_episodes
 from common.messages import Instruction
+from common.privacy.cost import gradient_parameters, planned_rounds
 from common.randomness import derived_key, release_key, stream
+from common.study import Study
 
 
 def release(opened: Opened, instruction: Instruction, *, run: str = "", fresh: int = 0) -> Tensor:
@@ -37,8 +43,14 @@ def release(opened: Opened, instruction: Instruction, *, run: str = "", fresh: i
     def make() -> NDArray[np.float32]:
         return _private(opened, instruction, fresh_key()).numpy()
 
-    paid = books.paid(study, instruction, make, run=run, fresh=bool(fresh))
-    return torch.from_numpy(paid)
+    paid = books.paid(_due(study, instruction, run), make, fresh=bool(fresh))
+    return torch.from_numpy(np.asarray(paid, dtype=np.float32))
+
+
+def _due(study: Study, instruction: Instruction, run: str) -> Due:
+    theta = hashlib.sha256(instruction.theta.numpy().astype("<f4").tobytes()).hexdigest()
+    parameters = gradient_parameters(planned_rounds(study), study.privacy.clip_norm or 0.0)
+    return Due("gradient", study.id, Key(run, instruction.round_index, theta), parameters)
 
 
 def _private(opened: Opened, instruction: Instruction, key: bytes) -> Tensor:

@@ -18,11 +18,12 @@ from client.books import Books, open_books
 from client.cells import names_of
 from client.gate.gate import admit
 from client.hospital import Hospital
+from client.mapping.reading import read_patients
 from client.site_file import SiteFile
 from client.site_keys import site_key
 from client.slots import IDLE, take_slots
-from client.source_settings import FileSource
-from client.table import patients_by_site, read_table
+from client.sources.opening import open_source
+from client.table import patients_by_site
 from common.crypto import ByteStream, fresh_key
 from common.episodes import Site
 from common.errors import SettingsError, TableError
@@ -120,9 +121,11 @@ def _private_site(study: Study, hospital: Hospital) -> Site:
 
 
 def own_table(hospital: Hospital, study: Study) -> tuple[pd.DataFrame, str]:
-    """Return the hospital's patients in the study's columns, and where they come from."""
-    source = hospital.rules.source
-    if not isinstance(source, FileSource):
-        raise NotImplementedError
-    path = hospital.folder / source.path
-    return read_table(path), str(path)
+    """Return the hospital's patients in the study's columns, and where they come from.
+
+    Raises:
+        TableError: the source cannot be read, or rows do not fit and the rules refuse that.
+    """
+    rules = hospital.rules
+    source = open_source(hospital.source, hospital.folder, timezone=rules.rows.timezone)
+    return read_patients(source, rules, study).frame, source.where

@@ -45,15 +45,20 @@ class CoordinatorSettings(Part):
 class ColumnRule(Part):
     """Where a column of the study is found at this hospital.
 
-    study: a feature, a task's label column, or the patient column. local: the column's name here.
+    study: a feature, a task's label column, or the patient column. local: the column's name here,
+    "" where this hospital has none: it is then missing for every patient.
     unit: in which its numbers are given here; they are converted to the study's. values: what an
-    entry here is called in the study, such as {"1": "M", "2": "F"}.
+    entry here is called in the study, such as {"1": "M", "2": "F"}. missing: entries that mean "not
+    known" in this column, beside those of RowRules. molar_mass: in g/mol, where mass becomes moles
+    of a substance that client.mapping.unit_table does not have.
     """
 
     study: Name
-    local: Name
+    local: Annotated[str, Field(max_length=80)]
     unit: str = ""
     values: Mapping[str, Value] = Field(default_factory=dict)
+    missing: tuple[Value, ...] = ()
+    molar_mass: float = Field(default=0.0, ge=0, le=1e6)
 
 
 class RowRules(Part):
@@ -62,13 +67,15 @@ class RowRules(Part):
     impossible: an entry that is no number, out of the plausible range or of no listed category:
     becomes missing, costs its row, or the whole reading. duplicates: rows of one patient beyond
     the first: refuse the reading, or leave the patient out altogether. max_rows: more than these
-    are refused, which bounds memory. timezone: of dates that have none.
+    are refused, which bounds memory. timezone: of dates that have none. missing: entries that mean
+    "not known" in every column, such as ["?", -9]; an empty one always does.
     """
 
     impossible: Literal["missing", "exclude", "refuse"] = "refuse"
     duplicates: Literal["exclude", "refuse"] = "refuse"
     max_rows: int = Field(default=2_000_000, ge=1)
     timezone: str = "UTC"
+    missing: tuple[Value, ...] = ()
 
 
 class Limits(Part):
@@ -98,16 +105,29 @@ class Limits(Part):
     approval_days: int = Field(default=90, ge=1, le=3650)
 
 
+class ServiceSettings(Part):
+    """How the node runs on this machine (docs/node-service.md).
+
+    metrics_port: of Prometheus metrics on loopback; 0: none. runtime_port: on loopback, between the
+    node's own processes; 0: a free one is chosen. log_level: of state/node.log.
+    """
+
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    runtime_port: int = Field(default=0, ge=0, le=65535)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
 class SiteFile(Part):
-    """All of site.toml."""
+    """All of site.toml. source: None until `wardround node map` has added one."""
 
     version: Literal[1] = Field(default=1, alias="schema", serialization_alias="schema")
     site: Name
     coordinator: CoordinatorSettings = CoordinatorSettings()
-    source: SourceSettings
+    source: SourceSettings | None = None
     columns: tuple[ColumnRule, ...] = ()
     rows: RowRules = RowRules()
     limits: Limits = Limits()
+    service: ServiceSettings = ServiceSettings()
 
     @model_validator(mode="after")
     def _once(self) -> Self:

@@ -66,12 +66,12 @@ def number(value: float, *, signed: bool = False) -> str:
     return f"{rounded:+.3f}".replace("-", MINUS) if signed else f"{rounded:.3f}"
 
 
-def page(title: str, body: Html) -> str:
-    """Return the whole file."""
+def page(title: str, body: Html, *, css: str = "") -> str:
+    """Return the whole file; css: a page's own rules, after the common ones."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"{element('title', title)}\n<style>{STYLE}</style>\n</head>\n"
+        f"{element('title', title)}\n<style>{STYLE}{css}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import tomli_w
 from pydantic import Field, ValidationError, model_validator
@@ -26,6 +26,9 @@ from common.study_sections import (
 )
 
 Value = str | bool | int | float
+Size = Annotated[int, Field(ge=0)]
+MOST_VOTES = 1_000_000
+"""Patients of a site that a masked histogram can count: `common.privacy.masking.ring.LIMIT`."""
 
 
 class Feature(Part):
@@ -57,12 +60,22 @@ class Feature(Part):
 
 
 class TaskRule(Part):
-    """A diagnosis: which values of which column are positive, and which features would leak it."""
+    """A diagnosis: which values of which column are positive, and which features would leak it.
+
+    prevalence: the range of shares of positive patients that the study expects at its sites.
+    """
 
     name: Name
     column: Name
     positive: tuple[Value, ...] = (1,)
     forbidden: tuple[Name, ...] = ()
+    prevalence: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.prevalence and not 0 <= self.prevalence[0] < self.prevalence[1] <= 1:
+            raise ValueError(f"prevalence of {self.name} is no range of shares, such as [0.1, 0.4]")
+        return self
 
 
 class GroupRule(Part):
@@ -77,14 +90,16 @@ class StudySite(Part):
 
     patients: the number of patient slots that the site has declared, public and fixed for the
     study; needed where noise is asked for. tasks: the names of those that it takes part in, again
-    as declared; empty means all. show_epsilon: the site allows the study's live page to show what
-    the plan costs its patients.
+    as declared; empty means all. classes: by task, how many negatives and positives the site has
+    declared; it votes on these tasks when the coordinator measures the model. show_epsilon: the
+    site allows the study's live page to show what the plan costs its patients.
     """
 
     name: Name
     weight: float = Field(default=1.0, gt=0)
     patients: int = Field(default=0, ge=0, le=100_000_000)
     tasks: tuple[Name, ...] = ()
+    classes: dict[Name, tuple[Size, Size]] = Field(default_factory=dict)
     show_epsilon: bool = False
 
 
@@ -139,6 +154,22 @@ class Study(Part):
             raise ValueError("groups of patients are drawn blindly: prevalence must be natural")
         if self.privacy.profile == "masked" and self.server.sites_per_round:
             raise ValueError("secure aggregation asks every site: sites_per_round must be 0")
+        return self
+
+    @model_validator(mode="after")
+    def _votes(self) -> Self:
+        masked, measured = self.privacy.profile == "masked", self.evaluation.metric_releases > 0
+        for site in self.sites:
+            offered = set(site.tasks) or {task.name for task in self.tasks}
+            if strange := set(site.classes) - offered:
+                raise ValueError(f"site {site.name} declares classes of {min(strange)}, not a task")
+            most = max(map(sum, site.classes.values()), default=0)
+            if most > site.patients:
+                raise ValueError(f"site {site.name} declares {most} > {site.patients} patients")
+            if measured and not site.classes:
+                raise ValueError(f"metric_releases needs the classes that {site.name} declares")
+            if measured and masked and site.patients > MOST_VOTES:
+                raise ValueError(f"site {site.name} has over {MOST_VOTES} patients to be masked")
         return self
 
     @property

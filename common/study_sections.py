@@ -98,7 +98,9 @@ class EvaluationSettings(Part):
     """What is measured on held-out tasks: k labelled patients, and how many draws of them.
 
     min_per_class: a task needs so many patients of each class in its test half. max_tasks: of more
-    held-out tasks, so many are drawn at random and scored.
+    held-out tasks, so many are drawn at random and scored. metric_releases: so many histograms of
+    scores leave a site at most over the whole study, each with noise of metric_std votes a bin;
+    0: none ever does.
     """
 
     k: tuple[Annotated[int, Field(ge=0, le=100_000)], ...] = (0, 5, 10, 20, 50)
@@ -106,3 +108,5 @@ class EvaluationSettings(Part):
     draws: int = Field(default=30, ge=2, le=10_000)
     min_per_class: int = Field(default=8, ge=2)
     max_tasks: int = Field(default=40, ge=1)
+    metric_releases: int = Field(default=0, ge=0, le=1_000)
+    metric_std: float = Field(default=10.0, ge=0.1, le=1e6)

@@ -4,7 +4,7 @@ The same object serves the in-process grid, Flower's simulation and a deployment
 """
 
 import logging
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,13 +12,16 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from common.learner import make_learner
+from common.messages.purposes import VOTES
+from common.privacy.histograms import CELLS
 from common.privacy.masking.roster import read_roster
 from common.sources import RunSettings, simulated_source
 from common.study import Study, read_study
-from server.masked import MaskedAsk
+from server.masked import MaskedAsk, MaskedSums
 from server.masked_setup import Line, SetUp
-from server.rounds import Ask, GridAsk, Roster, call_roll
-from server.run import RunOptions, run_study
+from server.rounds import GridAsk, Roster, call_roll
+from server.run import Assembled, RunOptions, run_study
+from server.votes import GridVotes, MaskedVotes
 
 app = ServerApp()
 
@@ -31,11 +34,13 @@ def main(grid: Grid, context: Context) -> None:
     config = context.run_config
     study, seed = _study(config), int(config["seed"])
 
-    def assemble() -> tuple[Sequence[str], Ask]:
+    def assemble() -> Assembled:
         roster = call_roll(grid, study)
+        sites = list(roster.weight_of)
         if study.privacy.profile == "masked":
-            return list(roster.weight_of), _masked(grid, study, roster, config)
-        return list(roster.weight_of), GridAsk(grid, study, roster)
+            return Assembled(sites, *_masked(grid, study, roster, config))
+        votes = GridVotes(Line(grid, study, roster.node_of))
+        return Assembled(sites, GridAsk(grid, study, roster), votes)
 
     options = RunOptions(
         folder=Path(str(config["output"])) if config["output"] else None,
@@ -54,18 +59,21 @@ def _log_to_stderr_if_nowhere_else() -> None:
         logger.setLevel(logging.INFO)
 
 
-def _masked(grid: Grid, study: Study, roll: Roster, config: RunSettings) -> MaskedAsk:
-    """Return the way to ask masked sites, whose own roster the run config names."""
+def _masked(
+    grid: Grid, study: Study, roll: Roster, config: RunSettings
+) -> tuple[MaskedAsk, MaskedVotes]:
+    """Return the ways to ask masked sites, whose own roster the run config names."""
     path = Path(str(config.get("roster", "")))
     text = path.read_text(encoding="utf-8") if path.name else simulated_source().roster(config)
-    return MaskedAsk(
-        SetUp(
-            Line(grid, study, roll.node_of),
-            read_roster(text, where=str(path)).roster,
-            dim=make_learner(study, seed=0).dim,
-            fast_path=bool(config.get("fast-path", True)),
-        )
+    roster = read_roster(text, where=str(path)).roster
+    updates = SetUp(
+        Line(grid, study, roll.node_of),
+        roster,
+        dim=make_learner(study, seed=0).dim,
+        fast_path=bool(config.get("fast-path", True)),
     )
+    votes = replace(updates, line=replace(updates.line, purpose=VOTES), dim=CELLS, silent=set())
+    return MaskedAsk(MaskedSums(updates)), MaskedVotes(votes)
 
 
 def _study(config: RunSettings) -> Study:

@@ -7,18 +7,21 @@ is written by the run. Neither holds its state: a run that is killed goes on fro
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from common.errors import RunFolderError, RunStopped
+from common.errors import QuorumNotReached, RunFolderError, RunStopped, WardroundError
 from common.files import write_atomically
 
 CONTROL_FILE, STATUS_FILE = "control.json", "status.json"
 Wish = Literal["run", "pause", "stop"]
 Phase = Literal["roll call", "running", "paused", "below quorum", "stopped", "finished", "failed"]
 POLL_S = 0.2
+OFTEN_S = 0.5
+"""A status that has changed by a round only is not written more often."""
 
 
 class Status(NamedTuple):
@@ -83,6 +86,13 @@ def read_status(folder: Path) -> Status | None:
         raise _unreadable(path) from error
 
 
+_END: dict[type[BaseException], Phase] = {
+    QuorumNotReached: "below quorum",
+    RunStopped: "stopped",
+    KeyboardInterrupt: "stopped",
+}
+
+
 @dataclass
 class Progress:
     """Keeps a run's status, and holds the run where a person wants it held."""
@@ -94,12 +104,34 @@ class Progress:
     said: Status | None = None
 
     def say(self, phase: Phase, round_index: int, why: str = "") -> None:
-        """Write down how the run stands."""
-        now = self.clock()
-        since = self.said.since if self.said and self.said.phase == phase else now
+        """Write down how the run stands; of fast rounds in one phase not every one."""
+        now, said = self.clock(), self.said
+        same = said is not None and said.phase == phase
+        if same and said and now - said.updated < OFTEN_S:
+            return
+        since = said.since if same and said else now
         self.said = Status(phase, round_index, self.rounds, why, os.getpid(), since, now)
         text = json.dumps(self.said._asdict()).encode()
         write_atomically(self.folder / STATUS_FILE, text)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Write down how the block ends, whatever ends it."""
+        if read_wish(self.folder) == "stop":
+            set_wish(self.folder, "run")  # whoever starts it again wants it to run
+        self.say("roll call", 0)
+        try:
+            yield
+        except BaseException as error:
+            phase = _END.get(type(error), "failed")
+            why = error.what if isinstance(error, WardroundError) else type(error).__name__
+            self.say(phase, self._last, why)
+            raise
+        self.say("finished", self._last)
+
+    @property
+    def _last(self) -> int:
+        return self.said.round_index if self.said else 0
 
     def hold(self, round_index: int) -> None:
         """Return when the run may begin its next round; waits as long as it is to pause.

@@ -10,13 +10,12 @@ from typing import TypeVar
 from flwr.app import RecordDict
 
 from common.messages.masked import (
-    ADVERTISE_TYPE,
-    DEAL_TYPE,
     offers_content,
     opening_content,
     read_deal,
     read_offer,
 )
+from common.messages.purposes import UPDATES, Purpose
 from common.privacy.masking.keys import CELL_BYTES
 from common.privacy.masking.roster import Roster
 from common.privacy.masking.rules import TURNS, check_advertisements, threshold_of, today_of
@@ -38,11 +37,12 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Line:
-    """The way to a study's sites, by their names."""
+    """The way to a study's sites, by their names; purpose: of what is asked under masks."""
 
     grid: Post
     study: Study
     node_of: Mapping[str, int]
+    purpose: Purpose = UPDATES
 
     def ask(
         self,
@@ -109,7 +109,7 @@ class SetUp:
         self.opened = max(self.opened + 1, self.clock())
         return Context(
             federation=self.roster.federation,
-            study=self.line.study.id,
+            study=self.line.purpose.terms(self.line.study.id),
             roster=self.roster.hash,
             cohort=chosen,
             threshold=threshold_of(len(chosen)),
@@ -124,7 +124,11 @@ class SetUp:
         content = opening_content(self.line.study.id, context.text)
         outgoing = dict.fromkeys(context.cohort, content)
         outcome = self.line.ask(
-            ADVERTISE_TYPE, round_index, outgoing, read_offer, least=context.threshold
+            self.line.purpose.message_type("advertise"),
+            round_index,
+            outgoing,
+            read_offer,
+            least=context.threshold,
         )
         today, keys = today_of(self.clock()), set[str]()
 
@@ -145,6 +149,7 @@ class SetUp:
         names = [Advertisement.read(offer.statement).site for offer in offers]
         size = context.turns * len(offers) * CELL_BYTES
         read = partial(read_deal, size=size)
+        message_type = self.line.purpose.message_type("deal")
         return self.line.ask(
-            DEAL_TYPE, round_index, dict.fromkeys(names, content), read, least=least
+            message_type, round_index, dict.fromkeys(names, content), read, least=least
         )

@@ -1,14 +1,14 @@
 """One turn of secure aggregation as the coordinator sees it: inputs, confirmation, reveal, sum."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+
+from flwr.app import RecordDict
 
 from common.crypto import verify
 from common.errors import InvalidMessage
 from common.messages.masked import (
-    CONFIRM_TYPE,
-    INPUT_TYPE,
-    REVEAL_TYPE,
     ConfirmRequest,
     MaskedInstruction,
     RevealRequest,
@@ -28,6 +28,18 @@ from common.privacy.masking.unmask import Evidence, Shares, unmask
 from server.exchange import SiteOutcome
 from server.masked_setup import Failed, Line
 from server.state import ServerState
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a turn asks of its sites: a vector for this round; content: the message, of its call.
+
+    theta: the hash of what the vectors are made from, which binds the masks.
+    """
+
+    round: int
+    theta: str
+    content: Callable[[Call], RecordDict]
 
 
 @dataclass
@@ -66,9 +78,9 @@ class Turn:
             survivors=self.survivors,
         )
 
-    def serves(self, state: ServerState) -> bool:
-        """Return whether the turn is an attempt at the state's next round."""
-        return (self.call.round, self.theta) == (state.round_index + 1, theta_of(state))
+    def serves(self, request: Request) -> bool:
+        """Return whether the turn is an attempt at the request."""
+        return (self.call.round, self.theta) == (request.round, request.theta)
 
     def forget(self) -> None:
         """Forget what was told, and on the fast path who has: asked again, a site says the same."""
@@ -81,9 +93,14 @@ class Turn:
         return self.session.cells(self.call.deck.turn, site, self.call.asked)
 
 
-def theta_of(state: ServerState) -> str:
-    """Return the hash of the model that the next round sends."""
-    return theta_digest(state.meta.numpy().astype("<f4").tobytes())
+def update_request(study: str, state: ServerState) -> Request:
+    """Return the request for the updates of a state's next round."""
+
+    def content(call: Call) -> RecordDict:
+        return masked_instruction_content(MaskedInstruction(study, call, state.meta))
+
+    theta = theta_digest(state.meta.numpy().astype("<f4").tobytes())
+    return Request(state.round_index + 1, theta, content)
 
 
 def begin(
@@ -91,16 +108,16 @@ def begin(
     session: Session,
     number: int,
     asked: tuple[str, ...],
-    state: ServerState,
+    request: Request,
     least: int,
 ) -> Turn:
     """Return a turn with the masked inputs that have come, be they few."""
-    call = Call(deck=session.deck(number), round=state.round_index + 1, asked=asked)
-    content = masked_instruction_content(MaskedInstruction(line.study.id, call, state.meta))
-    read = partial(read_input, call=call, dim=state.meta.numel())
-    outgoing = dict.fromkeys(asked, content)
-    outcome = line.ask(INPUT_TYPE, call.round, outgoing, read, least=least)
-    return Turn(session, call, theta_of(state), outcome.accepted, outcome.dropped)
+    call = Call(deck=session.deck(number), round=request.round, asked=asked)
+    read = partial(read_input, call=call, dim=session.context.dim)
+    outgoing = dict.fromkeys(asked, request.content(call))
+    message_type = line.purpose.message_type("input")
+    outcome = line.ask(message_type, call.round, outgoing, read, least=least)
+    return Turn(session, call, request.theta, outcome.accepted, outcome.dropped)
 
 
 def finish(line: Line, turn: Turn, roster: Roster) -> tuple[Words, dict[str, str]]:
@@ -141,7 +158,7 @@ def _confirm(line: Line, turn: Turn, roster: Roster) -> dict[str, str]:
     read = partial(read_confirmation, turn=number, shares=len(turn.call.asked) if quick else 0)
     least = max(turn.session.context.threshold - len(turn.signatures), 0)
     outcome: SiteOutcome[Confirmation] = line.ask(
-        CONFIRM_TYPE, turn.call.round, outgoing, read, least=least
+        line.purpose.message_type("confirm"), turn.call.round, outgoing, read, least=least
     )
     outcome.keep(lambda site, answer: _verify(roster, site, answer.signature, text))
     turn.signatures |= {site: answer.signature for site, answer in outcome.accepted.items()}
@@ -166,6 +183,7 @@ def _reveal(line: Line, turn: Turn) -> dict[str, str]:
     }
     read = partial(read_shares, turn=number, shares=len(asked))
     least = max(turn.session.context.threshold - len(turn.told), 0)
-    outcome = line.ask(REVEAL_TYPE, turn.call.round, outgoing, read, least=least)
+    message_type = line.purpose.message_type("reveal")
+    outcome = line.ask(message_type, turn.call.round, outgoing, read, least=least)
     turn.told |= outcome.accepted
     return outcome.dropped

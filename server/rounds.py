@@ -99,21 +99,28 @@ Save = Callable[[ServerState, RoundRecord], None]
 
 @dataclass(frozen=True)
 class RoundEngine:
-    """Runs a study's rounds with its sites; `save` is called after every attempt at one."""
+    """Runs a study's rounds with its sites.
+
+    save: called after every attempt at a round. hold: called with the number of rounds that are
+    done before each; it returns when the next may begin, or raises.
+    """
 
     study: Study
     sites: Sequence[str]
     ask: Ask
     seed: int
     save: Save
+    hold: Callable[[int], None] = lambda done: None
 
     def run(self, state: ServerState) -> ServerState:
         """Return the state after the study's last round.
 
         Raises:
             QuorumNotReached: a round had no quorum in any of its attempts.
+            RunStopped: a person has stopped it.
         """
         while state.round_index < self.study.server.rounds:
+            self.hold(state.round_index)
             state = self.round(state)
         return state
 

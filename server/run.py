@@ -6,14 +6,18 @@ another way to ask. What is saved, and when, is the same.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from common.errors import RunFolderError
 from common.learner import Learner
 from common.study import Study
+from server.control import Progress
+from server.metrics import measure
 from server.robust import check_weights
-from server.rounds import Ask, RoundEngine
+from server.rounds import Ask, RoundEngine, Save
 from server.state import (
     INITIALIZATION_FILE,
     STATE_FILE,
@@ -24,6 +28,7 @@ from server.state import (
     save_initialization,
     snapshot_path,
 )
+from server.votes import AskVotes
 
 log = logging.getLogger("wardround.server")
 
@@ -41,40 +46,62 @@ class RunOptions:
     seed: int = 0
 
 
+class Assembled(NamedTuple):
+    """The names of a run's sites, and the ways to ask them for updates and for votes."""
+
+    sites: Sequence[str]
+    ask: Ask
+    ask_votes: AskVotes | None = None
+
+
 def run_study(
     study: Study,
     learner: Learner,
-    assemble: Callable[[], tuple[Sequence[str], Ask]],
+    assemble: Callable[[], Assembled],
     options: RunOptions,
 ) -> ServerState:
     """Run the study from its first round or its checkpoint and return the last state.
 
-    assemble: called once the state is open; returns the names of the sites and the way to ask them.
+    assemble: called once the state is open. What was learned is saved before anything is measured.
 
     Raises:
         RunFolderError: the folder holds a run that is not to be resumed, or none or a damaged one.
         QuorumNotReached: too few sites took part.
+        RunStopped: a person has stopped it; resumed, it goes on from there.
         SettingsError: weights differ where sites must count alike.
     """
     folder = options.folder
     check_weights(study)
     state, checkpoint = _open(study, learner, options)
-    sites, ask = assemble()
-    log.info("study %s: %d sites, %d rounds", study.id[:8], len(sites), learner.rounds)
+    progress = Progress(folder, learner.rounds) if folder else None
+    with progress.told() if progress else nullcontext():
+        sites, ask, ask_votes = assemble()
+        log.info("study %s: %d sites, %d rounds", study.id[:8], len(sites), learner.rounds)
+        save = _saver(learner, checkpoint, options)
+        engine = RoundEngine(study, sites, ask, options.seed, save)
+        state = (replace(engine, hold=progress.hold) if progress else engine).run(state)
+        if progress:
+            progress.say("running", state.round_index)
+        if folder:
+            save_initialization(folder / INITIALIZATION_FILE, learner, state.meta)
+            if ask_votes and study.evaluation.metric_releases:
+                measure(study, state, ask_votes, folder)
+    return state
+
+
+def _saver(learner: Learner, checkpoint: Checkpoint | None, options: RunOptions) -> Save:
+    """Return what is done after every attempt at a round."""
+    folder, every = options.folder, options.keep_every
 
     def save(new: ServerState, record: RoundRecord) -> None:
         accepted, dropped = len(record.accepted), record.dropped
         log.info("round %d: %d accepted, dropped %s", record.round_index, accepted, dropped)
         if checkpoint:
             checkpoint.save(new, record)
-        due = options.keep_every and new.round_index % options.keep_every == 0
-        if folder and record.closed and due:
+        if folder and record.closed and every and new.round_index % every == 0:
             _keep_copy(folder, learner, new)
 
-    state = RoundEngine(study, sites, ask, options.seed, save).run(state)
-    if folder:
-        save_initialization(folder / INITIALIZATION_FILE, learner, state.meta)
-    return state
+    return save
 
 
 def _open(

@@ -51,6 +51,13 @@ def simulate(
         float | None,
         typer.Option(min=0.0, help="What the rounds may cost a patient (replace-one)."),
     ] = None,
+    metric_releases: Annotated[
+        int | None,
+        typer.Option(min=0, help="Diagnoses that sites vote on (docs/privacy.md, section 6)."),
+    ] = None,
+    metric_std: Annotated[
+        float | None, typer.Option(min=0.1, help="Noise on each count of the votes, in patients.")
+    ] = None,
     engine: Annotated[
         Literal["vectorized", "grid", "ray"],
         typer.Option(help="How sites are run: in chunks; as apps in this process; as apps on Ray."),
@@ -85,6 +92,8 @@ def simulate(
         "query": query,
         "profile": profile,
         "epsilon": epsilon,
+        "metric-releases": metric_releases,
+        "metric-std": metric_std,
         "seed": seed,
         "engine": engine,
         "arithmetic": arithmetic,

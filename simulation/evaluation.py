@@ -81,14 +81,14 @@ def on_tasks(
         task, arm = pairs[number]
         return function(arm, task)
 
-    with _one_thread(), workers(job, number_of_workers) as run:
+    with one_thread(), workers(job, number_of_workers) as run:
         for (task, arm), result in zip(pairs, run(range(len(pairs))), strict=True):
             tick(f"{task.held.name}: {arm.name}")
             yield arm, task, result
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Compute here as workers do: faster at this size, and the same to the last bit."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

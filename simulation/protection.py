@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.errors import SettingsError
-from common.privacy.accounting import noise_multiplier_for
+from common.privacy.accounting import MetricReleases, noise_multiplier_for
 from common.privacy.cost import FEWEST_GROUPS
 
 CLIP_NORM, COIN, GROUP, META_LR = 0.2, 0.1, 5, 1.0
@@ -40,6 +40,9 @@ def protect(
     coin = max(COIN, math.ceil(1000 * FEWEST_GROUPS / smallest) / 1000)
     dump["episodes"] |= {"support": GROUP, "query": GROUP, "prevalence": "natural"}
     dump["server"] |= {"optimizer": "sgd", "meta_lr": META_LR}
+    evaluation = dump["evaluation"]
+    releases = evaluation["metric_releases"]
+    metrics = [MetricReleases(std=evaluation["metric_std"], releases=releases)] if releases else []
     dump["privacy"] |= {
         "profile": profile,
         "aggregation": AGGREGATION[profile],
@@ -50,5 +53,6 @@ def protect(
             coin=coin,
             rounds=dump["server"]["rounds"] + dump["privacy"]["spare_rounds"],
             delta=dump["privacy"]["delta"],
+            metrics=metrics,
         ),
     }

@@ -30,7 +30,7 @@ from simulation.figures import (
     prevalence_alone,
 )
 from simulation.judge import CURVE_K
-from simulation.report_privacy import privacy
+from simulation.report_privacy import federated, privacy
 from simulation.report_run import choices, not_scored, origin, training, what_happened
 from simulation.report_tables import (
     JUDGED,
@@ -60,7 +60,8 @@ def report_html(results: Results) -> str:
     """Return the report as the text of one HTML file."""
     sections = (
         *(_opening, _findings, _explained, _curves, _learning, means, differences, tasks),
-        *(per_class, not_scored, choices, training, what_happened, privacy, origin),
+        *(per_class, not_scored, choices, training, what_happened, privacy),
+        *(federated, origin),
     )
     title = f"{results['dataset']}, {results['scenario']}, {main_arm(results)}: Wardround report"
     return page(title, joined(part for make in sections for part in make(results)))

@@ -31,6 +31,35 @@ def privacy(results: Mapping[str, Any]) -> Iterator[Html]:
     yield from elsewhere("privacy", [site for site, _ in costs])
 
 
+def federated(results: Mapping[str, Any]) -> Iterator[Html]:
+    """Yield what the sites' votes said of the shared model, beside what is true of it."""
+    about = results.get("federated_metrics")
+    if not about:
+        return
+    yield element("h2", "Federated metrics")
+    yield element("p", about["note"])
+    rows = (
+        (task, *_row(found, metric))
+        for task, found in about["tasks"].items()
+        for metric in found["estimates"]
+    )
+    head = ("diagnosis", "metric", "from votes", "standard error", "true value", "sites")
+    title = "What the coordinator is told, and what is true of the same virtual patients"
+    yield table(head, rows, title=title)
+    for task, found in about["tasks"].items():
+        if not found["informative"]:
+            yield element("p", f"{task}: too few patients for this noise to be informative.")
+    for task, why in {**about["refused"], **about["missing"]}.items():
+        yield element("p", f"{task}: no metrics: {why}.")
+
+
+def _row(found: Mapping[str, Any], metric: str) -> tuple[str, ...]:
+    one, truth = found["estimates"][metric], found["truth"].get(metric)
+    known = "not known" if truth is None else f"{truth:.3f}"
+    told = f"{one['value']:.3f}", f"{one['standard_error']:.3f}"
+    return metric, *told, known, str(len(found["sites"]))
+
+
 def privacy_line(said: Said) -> str:
     """Return the statement in a line, for a terminal."""
     if not said["epsilon"]:

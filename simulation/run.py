@@ -10,6 +10,7 @@ A run folder holds:
     initialization.safetensors   what was learned, under the model's parameter names
     history/                     the same after every tenth of the rounds
     fedavg/                      all of these for the FedAvg baseline
+    metrics.json                 what the sites' votes said, if the study asks for votes
     results.json, report.html    written last, each whole or not at all
 """
 
@@ -28,9 +29,17 @@ from common.sources import RunSettings
 from common.study import Study
 from server.state import STATE_FILE, load_state
 from simulation.judge import Trained, draw_tasks, judge
+from simulation.measured import measured
 from simulation.progress import Reporter
 from simulation.report import report_html
-from simulation.source import DEFAULTS, ENGINE_DEFAULTS, Plan, make_plan, tailored
+from simulation.source import (
+    DEFAULTS,
+    ENGINE_DEFAULTS,
+    Plan,
+    make_plan,
+    tailored,
+    virtual_sites,
+)
 from simulation.training import ENGINES, Engine, EngineSettings, train
 from simulation.workers import default_workers
 
@@ -74,6 +83,8 @@ def simulate_study(
         trained = _train_all(plan, study, settings, folder, engine, reporter)
         number = workers or default_workers()
         results = judge(plan, trained, tasks, settings, reporter, number_of_workers=number)
+        if told := measured(trained[0], virtual_sites(settings)):
+            results["federated_metrics"] = told
     write_atomically(folder / RESULTS_FILE, results_json(results).encode())
     write_atomically(folder / REPORT_FILE, report_html(results).encode())
     return results

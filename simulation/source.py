@@ -17,6 +17,7 @@ from common.algorithms.base import find_algorithm
 from common.crypto import SigningKey
 from common.episodes import Site, Task
 from common.errors import SettingsError
+from common.privacy.histograms import FEWEST_PER_CLASS
 from common.privacy.masking.roster import (
     Roster,
     RosterSite,
@@ -49,6 +50,8 @@ DEFAULTS: dict[str, str | int | float | bool] = {
     "query": 0,
     "profile": "",
     "epsilon": 0.0,
+    "metric-releases": 0,
+    "metric-std": 0.0,
 }
 ENGINE_DEFAULTS = {"engine": "vectorized", "arithmetic": "auto"}
 """Settings of `wardround simulate` alone: Flower's runtime is an engine of its own."""
@@ -174,21 +177,33 @@ def tailored(plan: Plan, settings: RunSettings) -> Study:
     dump["algorithm"] |= _given(settings, inner_steps="inner-steps", inner_lr="inner-lr")
     dump["episodes"] |= _given(settings, support="support", query="query")
     dump["server"] |= _given(settings, rounds="rounds")
+    measured = {"metric_releases": "metric-releases", "metric_std": "metric-std"}
+    dump["evaluation"] |= _given(settings, **measured)
     listed = {site["name"]: site for site in dump["sites"]}
     dump["sites"] = [listed.get(name, {"name": name}) for name in plan.split.train]
     patients = {name: _num_patients(tasks) for name, tasks in plan.split.train.items()}
     if settings["profile"] or settings["epsilon"]:
         profile, epsilon = str(settings["profile"]), float(settings["epsilon"])
         protect(dump, patients, profile=profile, epsilon=epsilon)
-    if dump["privacy"]["noise_multiplier"]:
-        for site in dump["sites"]:
+    measures = dump["evaluation"]["metric_releases"] > 0
+    for site in dump["sites"]:
+        if dump["privacy"]["noise_multiplier"] or measures:
             site["patients"] = site.get("patients") or patients[site["name"]]
+        if measures:
+            site["classes"] = site.get("classes") or _classes(plan.split.train[site["name"]])
     return make_study(dump, where="settings")
 
 
 def _num_patients(tasks: Sequence[Task]) -> int:
     """Return the number of patients that any of the tasks has."""
     return len(np.unique(np.concatenate([task.patient for task in tasks])))
+
+
+def _classes(tasks: Sequence[Task]) -> dict[str, list[int]]:
+    """Return what a virtual site declares, which is the truth, of tasks large enough to measure."""
+    sizes = {task.name: np.bincount(task.y, minlength=2).tolist() for task in tasks}
+    enough = {name: own for name, own in sizes.items() if min(own) >= FEWEST_PER_CLASS}
+    return enough or sizes
 
 
 def _base_study(plan: Plan, path: str) -> Study:

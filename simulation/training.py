@@ -23,12 +23,12 @@ from common.randomness import derived_key
 from common.slots import with_slots
 from common.sources import RunSettings
 from common.study import Study, study_toml
-from server.rounds import Ask
-from server.run import RunOptions, run_study
+from server.run import Assembled, RunOptions, run_study
 from server.state import INITIALIZATION_FILE, STATE_FILE, ServerState, load_initialization
 from simulation.fleet import Fleet
 from simulation.source import virtual_sites
 from simulation.vectorized import asking
+from simulation.votes import FleetVotes
 from simulation.workers import default_workers
 
 Engine = Literal["vectorized", "grid", "ray"]
@@ -148,8 +148,8 @@ def _run(
     fleet = Fleet(learner, sites, weights, study.server.max_update_norm, study)
     with asking(fleet, workers, on_round) as ask:
 
-        def assemble() -> tuple[Sequence[str], Ask]:
-            return list(weight_of), ask
+        def assemble() -> Assembled:
+            return Assembled(list(weight_of), ask, FleetVotes(study, learner, sites))
 
         return run_study(study, learner, assemble, options)
 

@@ -85,7 +85,13 @@ def hospital(
 
     limits: as in site.toml; loose ones where not given.
     """
-    loose = {"unprotected": True, "min_cohort": 3, "min_patients": 1, "max_epsilon": 100.0}
+    loose = {
+        "unprotected": True,
+        "min_cohort": 3,
+        "min_patients": 1,
+        "max_epsilon": 100.0,
+        "metrics": True,
+    }
     made = write_rules(folder, name, limits=loose | limits)
     table.to_csv(folder / "patients.csv", index=False)
     path = write_study(folder / "study.toml", study, bundle=bundle)

@@ -13,6 +13,12 @@ SITES = [
 ]
 
 
+VOTERS = [
+    {"name": name, "patients": 2000, "classes": {"gout": [1400, 600]}}
+    for name in ("Ash", "Birch", "Cedar")
+]
+
+
 def private(**changes: Any) -> Study:
     settings: dict[str, Any] = {
         "name": "wards",

@@ -32,12 +32,36 @@ def test_every_setting_of_a_study_is_documented() -> None:
     assert not missing
 
 
+def test_every_setting_of_a_coordinator_is_documented() -> None:
+    from server.coordinator.settings import CoordinatorFile
+
+    text = (ROOT / "docs" / "enrolment.md").read_text()
+    missing = {name for name in settings_of(CoordinatorFile) if f"`{name}`" not in text}
+    assert not missing - {"edge", "limits", "superlink", "paths"}
+
+
 def test_the_example_study_in_the_documents_is_valid(tmp_path: Path) -> None:
     from common.study import read_study
 
     (example,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "study.md").read_text(), re.S)
     (tmp_path / "study.toml").write_text(example)
     assert read_study(tmp_path / "study.toml").tasks[0].name == "gout"
+
+
+def test_every_setting_of_a_hospital_is_documented() -> None:
+    from client.site_file import SiteFile
+
+    text = (ROOT / "docs" / "site.md").read_text()
+    missing = {name for name in settings_of(SiteFile) if f"`{name}`" not in text}
+    assert not missing
+
+
+def test_the_example_of_a_hospital_in_the_documents_is_valid(tmp_path: Path) -> None:
+    from client.site_file import read_site_file
+
+    (example,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "site.md").read_text(), re.S)
+    (tmp_path / "site.toml").write_text(example)
+    assert read_site_file(tmp_path).rows.missing == ("?", -9)
 
 
 def test_every_algorithm_is_documented() -> None:
@@ -66,7 +90,11 @@ def test_every_command_and_option_has_a_help_text() -> None:
     for command in commands.values():
         assert command.help
         for parameter in command.params:
-            assert getattr(parameter, "help", None), f"{command.name} {parameter.name}"
+            # typer 0.20 loses the help of arguments (with click 8.4 on): the command's tells it
+            argument = parameter.param_type_name == "argument"
+            metavar = parameter.metavar or str(parameter.name).upper()
+            told = metavar in command.help if argument else getattr(parameter, "help", None)
+            assert told, f"{command.name} {parameter.name}"
 
 
 PAGES = sorted(

@@ -11,7 +11,9 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from common.messages import HELLO, UPDATE
 from common.messages.frame import BODY, HEAD, VECTOR
-from common.messages.masked import ADVERTISE, CONFIRM, DEAL, INPUT
+from common.messages.purposes import INPUT
+from common.messages.purposes import VOTES as MASKED_VOTES
+from common.messages.votes import VOTES
 from common.study import Study
 
 NOTHING = "nothing of patients"
@@ -22,11 +24,13 @@ _ABOUT = {
     ("study",): ("that this site takes part in the study", "the hospital's approval"),
     ("round",): _ECHO,
     ("turn",): _ECHO,
+    ("release",): _ECHO,
+    ("task",): _ECHO,
     (HELLO, "site"): ("this site's name", "it is public in the study's roster"),
-    (ADVERTISE, "offer"): _KEYS,
-    (DEAL, "cells"): (NOTHING, "shares of random keys, each sealed for one site"),
-    (CONFIRM, "signature"): ("who took part in the sum", "the sum is over them all"),
-    (CONFIRM, "shares"): (
+    ("offer",): _KEYS,
+    ("cells",): (NOTHING, "shares of random keys, each sealed for one site"),
+    ("signature",): ("who took part in the sum", "the sum is over them all"),
+    ("shares",): (
         "with those of the threshold's sites: the sum, and no part of it",
         "never both of a site's secrets; signed after all inputs are in",
     ),
@@ -72,15 +76,22 @@ def _vector(message: str, vector: Array, about: tuple[str, str]) -> Field:
 
 def _covers(message: str, study: Study) -> tuple[str, str]:
     """Return what the vector of an update could reveal, and what protects it."""
-    if message == INPUT:
+    if message in (INPUT, MASKED_VOTES.route("input")):
         reveals = "nothing by itself; in the sum over sites, what noise leaves of it"
-        return reveals, _noise(study) + ", then masks of all other sites: uniform numbers"
+        noise = _noise(study) if message == INPUT else _votes_noise(study)
+        return reveals, noise + ", then masks of all other sites: uniform numbers"
+    if message == VOTES:
+        return "what noise leaves of how many patients have which scores", _votes_noise(study)
     if message == UPDATE and study.privacy.noise_multiplier:
         reveals = "what noise leaves of how patients change the model; facts of the whole site"
         return reveals, _noise(study)
     if message == UPDATE:
         return "patients' rows: they can be computed from it", "nothing: public data only"
     raise KeyError(message)
+
+
+def _votes_noise(study: Study) -> str:
+    return f"noise of {study.evaluation.metric_std:g} patients on each count, a debit in the ledger"
 
 
 def _noise(study: Study) -> str:

@@ -17,44 +17,51 @@ from client.site import Opened
 from client.site_file import Limits
 from common.crypto import SigningKey, fresh_key
 from common.messages.masked import (
-    ADVERTISE,
-    CONFIRM,
-    DEAL,
-    INPUT,
     confirmation_content,
     deal_content,
     input_content,
     offer_content,
 )
+from common.messages.purposes import UPDATES, Purpose
 from common.privacy.masking.member import Seat
 from common.privacy.masking.roster import Roster, RosterSite
-from common.privacy.masking.rules import TURNS, threshold_of
+from common.privacy.masking.rules import TURNS, Policy, threshold_of
 from common.privacy.masking.session import Session
-from common.privacy.masking.statements import Call, Context, theta_digest
+from common.privacy.masking.statements import Call, Context
 
 Said = tuple[str, RecordDict]
 """A message's name and its content."""
 
 
 def masked_messages(
-    opened: Opened, limits: Limits, theta: NDArray[np.float32], update: NDArray[np.float64]
+    opened: Opened,
+    limits: Limits,
+    theta: str,
+    vector: NDArray[np.float64],
+    purpose: Purpose = UPDATES,
 ) -> Iterator[Said]:
-    """Yield what this site says up to a session's first turn; update: [d], weighted."""
-    me, context, maskers = _members(opened, limits, len(update))
+    """Yield what this site says up to a session's first turn.
+
+    theta: the hash that binds the masks. vector: [d], what they cover.
+    """
+    me, context, maskers = _members(opened, policy_of(opened.study, len(vector), limits, purpose))
     offers = {name: masker.advertise(context.text) for name, masker in maskers.items()}
-    yield ADVERTISE, offer_content(offers[me])
+    yield purpose.route("advertise"), offer_content(offers[me])
     everybody = tuple(offers.values())
     dealt = {name: masker.deal(everybody) for name, masker in maskers.items()}
-    yield DEAL, deal_content(dealt[me])
+    yield purpose.route("deal"), deal_content(dealt[me])
     session = Session(context, everybody, dealt)
     call = Call(deck=session.deck(0), round=1, asked=session.members)
-    digest = theta_digest(theta.astype("<f4").tobytes())
-    yield INPUT, input_content(call, maskers[me].masked_input(call, digest, lambda: update))
+    words = maskers[me].masked_input(call, theta, lambda: vector)
+    yield purpose.route("input"), input_content(call, words)
     cells = session.cells(0, me, call.asked) if context.fast_path else b""
-    yield CONFIRM, confirmation_content(0, maskers[me].confirm(0, call.asked, cells))
+    yield (
+        purpose.route("confirm"),
+        confirmation_content(0, maskers[me].confirm(0, call.asked, cells)),
+    )
 
 
-def _members(opened: Opened, limits: Limits, dim: int) -> tuple[str, Context, dict[str, Masker]]:
+def _members(opened: Opened, policy: Policy) -> tuple[str, Context, dict[str, Masker]]:
     study, keys = opened.study, {s.name: SigningKey(fresh_key()) for s in opened.study.sites}
     sites = tuple(
         RosterSite(
@@ -67,17 +74,16 @@ def _members(opened: Opened, limits: Limits, dim: int) -> tuple[str, Context, di
         for site in study.sites
     )
     roster = Roster(federation="dry run", epoch=1, sites=sites)
-    policy = policy_of(study, dim, limits)
     context = Context(
         federation=roster.federation,
-        study=study.id,
+        study=policy.study,
         roster=roster.hash,
         cohort=tuple(keys),
         threshold=threshold_of(len(keys)),
         turns=TURNS,
-        dim=dim,
+        dim=policy.dim,
         opened=milliseconds(),
-        fast_path=limits.fast_path,
+        fast_path=policy.fast_path,
     )
     seats = {name: Seat(name, key, roster, policy) for name, key in keys.items()}
     return opened.site.name, context, {n: Masker(s, MemoryStore()) for n, s in seats.items()}

@@ -1,4 +1,4 @@
-"""One round of an approved study, offline: the messages that a node would send, and their bytes.
+"""One round of an approved study, and its votes, offline: the messages and their bytes.
 
 The same functions make them as in a real round, on the same patients. The ledger is a copy, so that
 nothing is paid; the noise is fresh. What is written down would be a release if it left, one that
@@ -25,6 +25,7 @@ from client.masked_app import weighted
 from client.release import release
 from client.site import Opened, open_site
 from client.site_keys import IDENTITY_FILE
+from client.votes import made_from, release_votes
 from common.errors import SettingsError
 from common.messages import (
     HELLO,
@@ -34,8 +35,12 @@ from common.messages import (
     greeting_content,
     update_content,
 )
+from common.messages.purposes import VOTES as MASKED_VOTES
+from common.messages.votes import VOTES, VotesRequest, votes_content
 from common.messages.wire import wire_objects
 from common.parameters import flatten
+from common.privacy.ballots import ballots_of
+from common.privacy.masking.statements import theta_digest
 
 
 class Rehearsed(NamedTuple):
@@ -88,10 +93,27 @@ def _messages(admitted: Admitted, opened: Opened, asked: Instruction) -> Iterato
     yield HELLO, greeting_content(Greeting(opened.site.name, asked.study))
     if admitted.study.privacy.profile == "masked":
         update = weighted(opened, asked, run="dry run")
-        limits, theta = admitted.hospital.rules.limits, asked.theta.detach().float().numpy()
-        yield from masked_messages(opened, limits, theta, update)
+        theta = theta_digest(asked.theta.detach().float().numpy().astype("<f4").tobytes())
+        yield from masked_messages(opened, admitted.hospital.rules.limits, theta, update)
     else:
         yield UPDATE, _update(opened, asked)
+    yield from _votes(admitted, opened, asked.theta)
+
+
+def _votes(admitted: Admitted, opened: Opened, theta: Tensor) -> Iterator[Said]:
+    """Yield the votes on the first diagnosis that this site votes on; the others' are alike."""
+    study, ballots = admitted.study, ballots_of(admitted.study).planned
+    own = next((ballot for ballot in ballots if opened.site.name in ballot.declared), None)
+    if own is None:
+        return
+    request = VotesRequest(study.id, own.release, own.task, theta)
+    counts = release_votes(opened, request)
+    if study.privacy.profile == "masked":
+        made, limits = bytes.fromhex(made_from(request)), admitted.hospital.rules.limits
+        vector = counts.astype(float)
+        yield from masked_messages(opened, limits, theta_digest(made), vector, MASKED_VOTES)
+    else:
+        yield VOTES, votes_content(request, counts)
 
 
 def _update(opened: Opened, asked: Instruction) -> RecordDict:

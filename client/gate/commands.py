@@ -30,7 +30,10 @@ def approve(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Show a study in plain words, and ask whether your hospital takes part."""
+    """Show a study in plain words, and ask whether your hospital takes part.
+
+    STUDY is its study.toml, with the coordinator's study.toml.sig beside it.
+    """
     from client.gate import proposal as gate
     from client.gate.words import sections
     from client.hospital import open_hospital
@@ -55,7 +58,10 @@ def withdraw(
     *,
     folder: Folder = Path(),
 ) -> None:
-    """Take a yes back: from now on every message of the study is refused."""
+    """Take a yes back: from now on every message of the study is refused.
+
+    STUDY is its id, or the first 12 digits or more of it.
+    """
     from client.gate.approvals import approved_studies, withdraw_approval
     from client.gate.audit import WITHDRAWN, AuditLog
     from client.hospital import open_hospital
@@ -117,8 +123,14 @@ def _sentence(line: "Line") -> str:
     known = ("v", "seq", "prev", "time", "kind", "study", "sig", "run", "sha256")
     rest = {key: value for key, value in record.items() if key not in known and value != ""}
     digest = f" sha256 {record['sha256'][:12]}" if "sha256" in record else ""
-    details = ", ".join(f"{key} {value}" for key, value in rest.items())
+    details = ", ".join(f"{key} {_shown(key, value)}" for key, value in rest.items())
     return f"{line.seq:>6}  {when}Z  {record['kind']:<9} {study:<8}  {details}{digest}"
+
+
+def _shown(key: str, value: Any) -> Any:
+    if key == "expires":
+        return _day(value)
+    return f"{value:.3f}" if isinstance(value, float) else value
 
 
 def _day(seconds: int) -> str:

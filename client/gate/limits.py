@@ -30,6 +30,9 @@ def objections(study: Study, limits: Limits, site: str, *, epsilon: float) -> li
     epsilon: the price of the whole study, replace-one.
     """
     found = [*_profile(study, limits), *_cohort(study, limits, site), *_settings(study, limits)]
+    if study.evaluation.metric_releases and not limits.metrics:
+        releases = study.evaluation.metric_releases
+        found.append(Objection(METRICS, f"{releases} releases of metrics; limits.metrics is false"))
     if epsilon > limits.max_epsilon:
         found.append(_above("epsilon", epsilon, "max_epsilon", limits.max_epsilon))
     return found

@@ -58,7 +58,7 @@ def weigh(hospital: Hospital, path: Path, *, cohort: str = "") -> Proposal:
     signed = read_signed_study(path, key=key)
     if signed.study.privacy.profile == "none":
         return _weighed(hospital, signed, None, "", None)
-    cost = cost_of(signed.study, hospital.name, metrics=None)
+    cost = cost_of(signed.study, hospital.name)
     ledger = open_ledger(hospital.state, time.time)
     cohort = _cohort(ledger, signed.study, cohort)
     return _weighed(hospital, signed, cost, cohort, ledger.balance(cohort))

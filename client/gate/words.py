@@ -42,14 +42,14 @@ def _read(proposal: Proposal) -> list[str]:
     features = [f.name + _here(local, f.name) for f in study.features]
     labels = [t.name + _here(local, t.column) for t in study.tasks]
     return [
-        f"From your {rules.source.kind} source, one row a patient:",
+        f"From your {proposal.hospital.source.kind} source, one row a patient:",
         f"measurements {', '.join(features)};",
         f"diagnoses {', '.join(labels)}.",
     ]
 
 
 def _here(local: dict[str, str], column: str) -> str:
-    return f" (your {local[column]})" if column in local else ""
+    return f" (your {local[column]})" if local.get(column, column) != column else ""
 
 
 def _computed(study: Study) -> list[str]:

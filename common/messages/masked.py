@@ -27,12 +27,6 @@ from common.privacy.masking.shamir import SHARE_BYTES
 from common.privacy.masking.statements import Call, Hex64, Signed, SiteName, Statement
 from common.privacy.masking.turns import Confirmation
 
-ADVERTISE, DEAL, INPUT, CONFIRM, REVEAL = (
-    f"masking_{phase}" for phase in ("advertise", "deal", "input", "confirm", "reveal")
-)
-ADVERTISE_TYPE, DEAL_TYPE, INPUT_TYPE = f"query.{ADVERTISE}", f"query.{DEAL}", f"train.{INPUT}"
-CONFIRM_TYPE, REVEAL_TYPE = f"query.{CONFIRM}", f"query.{REVEAL}"
-
 
 class _Offers(Statement):
     offers: tuple[Signed, ...]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from common.errors import PrivacyError
 from common.privacy.accounting import Event, GradientRounds, MetricReleases, epsilon
+from common.privacy.ballots import ballots_of
 from common.study import Study, StudySite
 
 FEWEST_GROUPS = 8
@@ -39,9 +40,7 @@ class StudyCost(NamedTuple):
         return (self.gradients, self.metrics) if self.metrics else (self.gradients,)
 
 
-def study_cost(
-    study: Study, site: str, *, group_wise: bool, metrics: MetricReleases | None = None
-) -> StudyCost:
+def study_cost(study: Study, site: str, *, group_wise: bool) -> StudyCost:
     """Return what the study would cost the patients of `site`.
 
     group_wise: the study's algorithm makes an update of one group from that group's rows and
@@ -53,7 +52,7 @@ def study_cost(
     """
     groups = _groups(study, declared(study, site))
     _covered(study, declared(study, site), group_wise=group_wise)
-    gradients = planned_rounds(study)
+    gradients, metrics = planned_rounds(study), planned_metrics(study, site)
     events = (gradients, metrics) if metrics else (gradients,)
     delta = study.privacy.delta
     replace_one, zero_out = (epsilon(events, delta, way) for way in ("replace-one", "zero-out"))
@@ -75,6 +74,17 @@ def planned_rounds(study: Study) -> GradientRounds:
         coin=privacy.coin,
         rounds=study.server.rounds + privacy.spare_rounds,
     )
+
+
+def planned_metrics(study: Study, site: str) -> MetricReleases | None:
+    """Return the histograms that a site would release at most, or None if it votes on no task.
+
+    Those beyond the study's ballots are for ballots whose sum is lost and has to be asked for anew.
+    """
+    if not any(site in ballot.declared for ballot in ballots_of(study).planned):
+        return None
+    evaluation = study.evaluation
+    return MetricReleases(std=evaluation.metric_std, releases=evaluation.metric_releases)
 
 
 def epsilon_of_sums(study: Study, site: str, *, honest: int, group_wise: bool) -> float:
@@ -102,7 +112,8 @@ def epsilon_of_sums(study: Study, site: str, *, honest: int, group_wise: bool) -
         coin=cost.gradients.coin,
         rounds=cost.gradients.rounds,
     )
-    return epsilon([sums], cost.delta)
+    metrics = (cost.metrics,) if cost.metrics else ()  # whose sums may have other honest sites
+    return epsilon([sums, *metrics], cost.delta)
 
 
 def declared(study: Study, site: str) -> StudySite:

@@ -17,6 +17,8 @@ from common.errors import PrivacyError, TableError
 
 BINS = 10
 """Of equal width over the scores 0 to 1; more of them make the metrics noisier."""
+CELLS = 2 * BINS
+"""Counts that leave a site, in one flat vector: negatives first."""
 FEWEST_SITES, FEWEST_PER_CLASS = 3, 10
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -53,6 +53,8 @@ def state_of(status: Status | None, wish: Wish, *, alive: bool, closed: int, rou
     if status is None:
         return _recorded(closed, rounds)
     state = _asked(_phase(status), status, wish)
+    if status.phase == "running" and closed >= rounds:
+        state = State("good", "Running", "All rounds have closed; the end is saved and measured.")
     return state if alive or status.phase in ENDED else _gone(state, status.phase, closed)
 
 

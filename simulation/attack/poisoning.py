@@ -26,7 +26,7 @@ from common.study import Study, make_study
 from common.study_sections import Profile
 from server.robust import combine, public_noise
 from server.rounds import Answers, Ask
-from server.run import RunOptions, run_study
+from server.run import Assembled, RunOptions, run_study
 from server.state import ServerState
 from simulation.attack.lies import LIES, Lie, Scene
 from simulation.datasets.synthetic import SyntheticSettings, generate
@@ -100,7 +100,9 @@ def _train(there: Federation, profile: Profile, attack: str) -> tuple[Learner, P
     last = Last()
     try:
         options = RunOptions(folder=None, seed=there.seed)
-        state = run_study(study, learner, lambda: (list(there.tasks), last.watch(ask)), options)
+        state = run_study(
+            study, learner, lambda: Assembled(list(there.tasks), last.watch(ask)), options
+        )
         meta: Tensor | None = state.meta
     except QuorumNotReached:
         meta = last.meta

@@ -11,7 +11,7 @@ from common.crypto import fresh_key
 from common.errors import PrivacyError
 from common.privacy.accounting import GradientRounds, MetricReleases, epsilon
 from common.privacy.cost import StudyCost, gradient_parameters, metric_parameters, study_cost
-from tests.private_study import PRIVATE, private
+from tests.private_study import PRIVATE, VOTERS, private
 
 IDENTITY = fresh_key()
 THETA = "ab" * 32
@@ -23,9 +23,9 @@ def now() -> float:
 
 def cost_of(name: str = "wards", rounds: int = 2, releases: int = 0) -> StudyCost:
     """A small study: so many rounds with noise 2.16 and coin .1."""
-    metrics = MetricReleases(std=10.0, releases=releases) if releases else None
-    study = private(name=name, server={"rounds": rounds}, privacy=PRIVATE)
-    return study_cost(study, "Ash", group_wise=True, metrics=metrics)
+    measured = {"sites": VOTERS, "evaluation": {"metric_releases": releases}} if releases else {}
+    study = private(name=name, server={"rounds": rounds}, privacy=PRIVATE, **measured)
+    return study_cost(study, "Ash", group_wise=True)
 
 
 def ledger_with(folder: Path, *costs: StudyCost, cap: float = 10.0) -> Ledger:
@@ -82,6 +82,23 @@ def test_studies_add_up_and_metrics_compose_with_the_rounds_of_their_study(tmp_p
     together = epsilon([first, metrics], 1e-5)
     assert ledger.balance("2025").spent == pytest.approx(together + round_alone)
     assert ledger.balance("2025").delta == 2e-5
+
+
+def test_a_metric_beyond_the_studys_plan_is_refused(tmp_path: Path) -> None:
+    measured, without = cost_of("one", releases=2), cost_of("two")
+    ledger = ledger_with(tmp_path, measured, without)
+    assert measured.metrics is not None
+    parameters = metric_parameters(measured.metrics)
+    about: dict[str, Any] = {"study": measured.study, "run": "r", "theta_sha256": THETA}
+    for index in (1, 2):
+        ledger.debit("metric", **about, round_index=index, parameters=parameters)
+    with pytest.raises(PrivacyError, match="all 2 metric releases of study one are spent"):
+        ledger.debit("metric", **about, round_index=3, parameters=parameters)
+    for study, given in ((measured, {"std": 5.0}), (without, parameters)):
+        asked = about | {"study": study.study, "round_index": 3, "parameters": given}
+        with pytest.raises(PrivacyError, match="not what was reserved"):
+            ledger.debit("metric", **asked)
+    assert ledger.debits(measured.study, "metric") == 2
 
 
 def test_cohorts_have_accounts_of_their_own(tmp_path: Path) -> None:

@@ -13,17 +13,14 @@ from client.masking import milliseconds
 from client.site import open_site
 from common.messages import UPDATE_TYPE, Instruction, instruction_content
 from common.messages.masked import (
-    ADVERTISE_TYPE,
-    CONFIRM_TYPE,
-    DEAL_TYPE,
-    INPUT_TYPE,
-    REVEAL_TYPE,
     ConfirmRequest,
     confirm_content,
     opening_content,
     read_offer,
 )
+from common.messages.purposes import PHASES, UPDATES, VOTES
 from common.parameters import flatten
+from common.privacy.histograms import CELLS
 from common.privacy.masking.roster import read_roster
 from common.privacy.masking.rules import threshold_of
 from common.privacy.masking.statements import Advertisement
@@ -32,7 +29,9 @@ from common.study import study_toml
 from simulation.source import SimulatedSource, make_plan, tailored
 
 PRIVACY = {"profile": "masked", "clip_norm": 0.5, "noise_multiplier": 0.1}
-TYPES = (ADVERTISE_TYPE, DEAL_TYPE, INPUT_TYPE, CONFIRM_TYPE, REVEAL_TYPE)
+TYPES = [UPDATES.message_type(phase) for phase in PHASES]
+VOTES_TYPES = [VOTES.message_type(phase) for phase in PHASES]
+ADVERTISE_TYPE, CONFIRM_TYPE = TYPES[0], TYPES[3]
 Make = Callable[..., Context]
 
 
@@ -86,6 +85,25 @@ def test_a_site_joins_under_its_own_name_and_remembers_it_in_its_nodes_state(con
     assert again.error.reason == "stale-session"
 
 
+def test_a_session_of_one_purpose_is_none_of_the_other_be_the_vectors_equally_long(
+    context: Make,
+) -> None:
+    here = context(privacy=PRIVACY)
+    updates = terms(here)
+    votes = updates.model_copy(update={"study": VOTES.terms(updates.study), "dim": CELLS})
+    for purpose, offered, reason in (
+        (VOTES, updates.model_copy(update={"dim": CELLS}), "wrong-terms"),
+        (VOTES, votes.model_copy(update={"dim": updates.dim}), "wrong-terms"),
+        (UPDATES, votes.model_copy(update={"dim": updates.dim}), "wrong-terms"),
+        (VOTES, votes, ""),
+        (UPDATES, updates, ""),
+    ):
+        content = opening_content(updates.study, offered.text)
+        reply = ask(content, purpose.message_type("advertise"), here)
+        assert (reply.error.reason if reply.has_error() else "") == reason
+    assert set(here.state) == {"masking", "votes"}
+
+
 def test_a_masked_study_is_never_answered_without_masks(context: Make) -> None:
     here = context(privacy=PRIVACY)
     opened = open_site(here.node_config, here.run_config)
@@ -94,7 +112,7 @@ def test_a_masked_study_is_never_answered_without_masks(context: Make) -> None:
     assert reply.error.reason == "wrong-profile"
 
 
-@pytest.mark.parametrize("message_type", TYPES)
+@pytest.mark.parametrize("message_type", TYPES + VOTES_TYPES)
 def test_a_study_without_masks_answers_none_of_the_phases(message_type: str, context: Make) -> None:
     assert ask(RecordDict(), message_type, context()).error.reason == "wrong-profile"
 

@@ -1,11 +1,13 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from client.budget import cost_of, open_ledger, reserve_study
 from client.identity import make_identity, read_identity
 from client.lines import LEDGER_BOOK
 from client.masking import remembered
@@ -13,9 +15,11 @@ from client.membership import masking_store
 from client.node_commands import budget, unblock
 from client.site_keys import IDENTITY_FILE as IDENTITY
 from common.errors import PrivacyError, SettingsError
+from common.messages.purposes import UPDATES, VOTES
 from common.privacy.masking.state import State
 from common.study import Study, study_toml
-from tests.private_study import private
+from tests.hospital import write_rules
+from tests.private_study import VOTERS, private
 
 Capture = pytest.CaptureFixture[str]
 
@@ -37,19 +41,28 @@ def written(folder: Path, study: Study) -> Path:
     return path
 
 
-def asked(capsys: Capture, state: Path, **options: Any) -> dict[str, Any]:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of Ash's node, with rules and nothing else."""
+    return write_rules(tmp_path / "ash", "Ash").folder
+
+
+def asked(capsys: Capture, folder: Path, **options: Any) -> dict[str, Any]:
     capsys.readouterr()
-    budget(state=state, as_json=True, **options)
+    budget(folder=folder, as_json=True, **options)
     return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
 
 
-def test_a_budget_is_opened_asked_and_reserved(
-    tmp_path: Path, study: Path, capsys: Capture
-) -> None:
-    state = tmp_path / "state"
-    budget(state=state, cap=10.0, cohort="2025")
+def reserve(folder: Path, study: Study, cohort: str = "") -> int:
+    """Reserve a study, as an approval does."""
+    ledger = open_ledger(folder / "state", time.time)
+    return reserve_study(ledger, cost_of(study, "Ash"), cohort=cohort)
+
+
+def test_a_budget_is_opened_asked_and_reserved(folder: Path, study: Path, capsys: Capture) -> None:
+    budget(folder=folder, cap=10.0, cohort="2025")
     assert "Chain ok: 1 lines" in capsys.readouterr().out
-    budget(state=state, study=study, site="Ash")
+    budget(folder=folder, study=study)
     said = capsys.readouterr().out
     for words in (
         "Study wards at Ash: 100 rounds over 200 groups: ",
@@ -58,87 +71,75 @@ def test_a_budget_is_opened_asked_and_reserved(
         "10.000",
     ):
         assert words in said
-    assert (state / LEDGER_BOOK.file).read_bytes().count(b"\n") == 1  # asking costs nothing
-    budget(state=state, study=study, site="Ash", reserve=True)
-    assert "Reserved, line 2 of the ledger." in capsys.readouterr().out
-    budget(state=state, study=study, site="Ash")
+    assert (folder / "state" / LEDGER_BOOK.file).read_bytes().count(b"\n") == 1  # it costs nothing
+    assert reserve(folder, private()) == 2
+    budget(folder=folder, study=study)
     said = capsys.readouterr().out
     assert "It is reserved for cohort 2025; 0 of its rounds are spent." in said
     assert "6.005" in said  # 10 - 3.995
     assert "Chain ok: 2 lines" in said
 
 
-def test_json_says_it_all_with_a_schema(tmp_path: Path, study: Path, capsys: Capture) -> None:
-    state = tmp_path / "state"
-    asked(capsys, state, cap=10.0, cohort="2025")
-    about = asked(capsys, state, study=study, site="Ash", metrics=5, reserve=True)
+def test_json_says_it_all_with_a_schema(folder: Path, capsys: Capture) -> None:
+    measured = private(sites=VOTERS, evaluation={"metric_releases": 5})
+    study = written(folder, measured)
+    asked(capsys, folder, cap=10.0, cohort="2025")
+    about = asked(capsys, folder, study=study)
     assert about["schema"] == 1
     assert about["chain"]["ok"]
-    assert about["reserved"] == 2
     assert about["study"]["replace_one"] == pytest.approx(4.26, abs=0.006)
     assert about["study"]["fits"] == ["2025"]
-    (cohort,) = asked(capsys, state)["cohorts"]
+    reserve(folder, measured)
+    (cohort,) = asked(capsys, folder)["cohorts"]
     assert cohort["reserved"] == about["study"]["replace_one"]
     assert cohort["left"] == pytest.approx(10 - cohort["reserved"])
     assert cohort["spent"] == 0
 
 
 def test_a_study_beyond_the_cap_is_shown_and_refused(
-    tmp_path: Path, study: Path, capsys: Capture
+    folder: Path, study: Path, capsys: Capture
 ) -> None:
-    state = tmp_path / "state"
-    budget(state=state, cap=3.0, cohort="2025")
-    with pytest.raises(PrivacyError, match=r"costs epsilon 3\.995, and 3 is left"):
-        budget(state=state, study=study, site="Ash", reserve=True)
+    budget(folder=folder, cap=3.0, cohort="2025")
+    budget(folder=folder, study=study)
     assert "No cohort has so much left." in capsys.readouterr().out
-    assert asked(capsys, state)["cohorts"][0]["reserved"] == 0
+    with pytest.raises(PrivacyError, match=r"costs epsilon 3\.995, and 3 is left"):
+        reserve(folder, private())
+    assert asked(capsys, folder)["cohorts"][0]["reserved"] == 0
 
 
-def test_without_a_ledger_there_is_no_budget(tmp_path: Path) -> None:
+def test_without_a_ledger_there_is_no_budget(folder: Path) -> None:
     with pytest.raises(PrivacyError, match="no identity"):
-        budget(state=tmp_path / "state")
-    make_identity(tmp_path)
+        budget(folder=folder)
+    make_identity(folder / "state")
     with pytest.raises(PrivacyError, match="ledger is missing"):
-        budget(state=tmp_path)
+        budget(folder=folder)
 
 
-def test_a_cap_is_given_once_and_to_each_cohort_by_name(
-    tmp_path: Path, study: Path, capsys: Capture
-) -> None:
-    budget(state=tmp_path, cap=10.0, cohort="2025")
+def test_a_cap_is_given_once_and_to_each_cohort_by_name(folder: Path, capsys: Capture) -> None:
+    budget(folder=folder, cap=10.0, cohort="2025")
     with pytest.raises(PrivacyError, match="never changed"):
-        budget(state=tmp_path, cap=20.0, cohort="2025")
-    budget(state=tmp_path, cap=5.0, cohort="2026")
-    assert [c["cap"] for c in asked(capsys, tmp_path)["cohorts"]] == [10, 5]
+        budget(folder=folder, cap=20.0, cohort="2025")
+    budget(folder=folder, cap=5.0, cohort="2026")
+    assert [c["cap"] for c in asked(capsys, folder)["cohorts"]] == [10, 5]
     with pytest.raises(SettingsError, match="has 2 cohorts"):
-        budget(state=tmp_path, study=study, site="Ash", reserve=True)
-    about = asked(capsys, tmp_path, study=study, site="Ash", reserve=True, cohort="2026")
-    assert [c["cohort"] for c in about["cohorts"]] == ["2026"]
+        reserve(folder, private())
+    reserve(folder, private(), "2026")
+    assert [c["cohort"] for c in asked(capsys, folder, cohort="2026")["cohorts"]] == ["2026"]
     with pytest.raises(PrivacyError, match="2027 was never opened"):
-        budget(state=tmp_path, cohort="2027")
+        budget(folder=folder, cohort="2027")
 
 
-@pytest.mark.parametrize(
-    ("options", "remedy"),
-    [
-        ({"cap": 1.0}, "--cohort NAME"),
-        ({"study": Path("study.toml")}, "--site NAME"),
-        ({"reserve": True}, "--study FILE"),
-    ],
-)
-def test_options_that_need_another_say_so(
-    tmp_path: Path, options: dict[str, Any], remedy: str
-) -> None:
-    with pytest.raises(SettingsError, match=remedy):
-        budget(state=tmp_path, **options)
-    assert not list(tmp_path.iterdir())
+def test_a_cap_needs_the_name_of_its_cohort(folder: Path) -> None:
+    with pytest.raises(SettingsError, match="--cohort NAME"):
+        budget(folder=folder, cap=1.0)
+    assert not (folder / "state").exists()
 
 
-def test_a_study_that_has_no_cost_opens_nothing(tmp_path: Path) -> None:
-    fedavg = written(tmp_path, private(algorithm={"name": "fedavg"}))
+def test_a_study_that_has_no_cost_opens_nothing(folder: Path) -> None:
+    fedavg = written(folder, private(algorithm={"name": "fedavg"}))
     with pytest.raises(PrivacyError, match="fedavg makes no update of one group alone"):
-        budget(state=tmp_path / "state", study=fedavg, site="Ash", cap=10.0, cohort="2025")
-    assert not (tmp_path / "state").exists()
+        budget(folder=folder, study=fedavg, cap=10.0, cohort="2025")
+    assert not (folder / "state").exists()
 
 
 def test_an_identity_is_its_owners_only_and_never_replaced(tmp_path: Path) -> None:
@@ -173,16 +174,31 @@ def test_importing_the_commands_imports_nothing_heavy() -> None:
 
 
 def test_a_node_that_has_given_up_is_let_in_again_by_hand(
-    tmp_path: Path, study: Path, capsys: Capture
+    folder: Path, study: Path, capsys: Capture
 ) -> None:
-    key = make_identity(tmp_path)
-    store = masking_store(tmp_path, private(), key)
+    key = make_identity(folder / "state")
+    store = masking_store(folder / "state", private(), key)
     store.save(State(opened=7, aborts=3).text)
-    unblock(state=tmp_path, study=study)
+    unblock(folder=folder, study=study)
     assert "3 sessions of study wards were given up" in capsys.readouterr().out
     assert remembered(store) == State(opened=7, aborts=0)
 
 
-def test_only_the_sites_own_state_is_unblocked(tmp_path: Path, study: Path) -> None:
+def test_sessions_for_votes_that_were_given_up_are_counted_too(
+    folder: Path, capsys: Capture
+) -> None:
+    measured = private(sites=VOTERS, evaluation={"metric_releases": 1})
+    key = make_identity(folder / "state")
+    stores = [
+        masking_store(folder / "state", measured, key, purpose) for purpose in (UPDATES, VOTES)
+    ]
+    for aborts, store in enumerate(stores, start=1):
+        store.save(State(aborts=aborts).text)
+    unblock(folder=folder, study=written(folder, measured))
+    assert "3 sessions of study wards were given up" in capsys.readouterr().out
+    assert [remembered(store).aborts for store in stores] == [0, 0]
+
+
+def test_only_the_sites_own_state_is_unblocked(folder: Path, study: Path) -> None:
     with pytest.raises(PrivacyError, match="no identity"):
-        unblock(state=tmp_path, study=study)
+        unblock(folder=folder, study=study)

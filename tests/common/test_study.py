@@ -49,6 +49,11 @@ def test_defaults_written_out_do_not_change_the_id() -> None:
         ({"tasks": [{"name": "t", "column": "age"}]}, "takes its label from a feature"),
         ({"tasks": [{"name": "t", "column": "y", "forbidden": ["tsh"]}]}, "forbids tsh"),
         ({"sites": [{"name": "A", "weight": -1}]}, "weight"),
+        ({"evaluation": {"metric_std": 0}}, "evaluation.metric_std"),
+        ({"sites": [{"name": "A", "patients": 9, "classes": {"u": [1, 1]}}]}, "classes of u"),
+        ({"sites": [{"name": "A", "patients": 9, "classes": {"t": [5, 5]}}]}, "10 > 9 patients"),
+        ({"sites": [{"name": "A", "patients": 9, "classes": {"t": [-1, 5]}}]}, "classes"),
+        ({"sites": [{"name": "A"}], "evaluation": {"metric_releases": 1}}, "that A declares"),
     ],
 )
 def test_a_bad_setting_is_refused_by_name(changes: dict[str, Any], named: str) -> None:
@@ -67,3 +72,10 @@ def test_an_unreadable_file_is_refused_with_its_name(
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(SettingsError, match=r"study\.toml"):
         read_study(path)
+
+
+@pytest.mark.parametrize("prevalence", [[0.4, 0.1], [-0.1, 0.5], [0.5, 1.5], [0.2, 0.2]])
+def test_an_expected_prevalence_is_a_range_of_shares(prevalence: list[float]) -> None:
+    task = {"name": "gout", "column": "gout", "prevalence": prevalence}
+    with pytest.raises(SettingsError, match="prevalence of gout is no range of shares"):
+        make_study({"name": "s", "features": [{"name": "age"}], "tasks": [task]}, where="test")

@@ -56,6 +56,18 @@ class Flower:
         self._started[name].wait(timeout=seconds)
         return self._log(name).read_text(errors="replace")
 
+    def stop(self, name: str, *, seconds: float = 12) -> None:
+        """Ask a started process to end, which it must, with exit code 0."""
+        process = self._started.pop(name)
+        process.terminate()
+        assert process.wait(timeout=seconds) == 0, f"{name} ended with {process.returncode}"
+
+    def kill(self, name: str) -> None:
+        """End a started process without a word (SIGKILL)."""
+        process = self._started.pop(name)
+        process.kill()
+        process.wait(timeout=5)
+
     def run(self, *command: str, party: str, cwd: Path | None = None, attempts: int = 1) -> str:
         """Run a command to its end and return what it wrote to stdout."""
         done = subprocess.run(
@@ -92,7 +104,7 @@ class Flower:
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", port)) == 0
 
-        self._wait(listens, f"port {port}", seconds)
+        self.wait(listens, f"port {port}", seconds)
 
     def wait_for_run(self, run_id: str, superlink: str, *, party: str, seconds: float) -> None:
         """Wait until a run has finished; it must have completed."""
@@ -103,7 +115,7 @@ class Flower:
             run.update(answer["runs"][0])
             return run["status"].startswith("finished")
 
-        self._wait(finished, f"run {run_id}", seconds, poll_s=4.0)
+        self.wait(finished, f"run {run_id}", seconds, poll_s=4.0)
         assert run["status"] == "finished:completed", run["status-details"]
 
     def end(self) -> None:
@@ -136,9 +148,10 @@ class Flower:
                     alive.add(int(path.parent.name))
         return alive
 
-    def _wait(
+    def wait(
         self, there: Callable[[], bool], what: str, seconds: float, *, poll_s: float = 0.2
     ) -> None:
+        """Wait until something is the case; nothing that was started may end meanwhile."""
         limit = time.monotonic() + seconds
         while not there():
             for name, process in self._started.items():

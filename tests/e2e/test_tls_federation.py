@@ -84,9 +84,11 @@ def test_a_hospital_whose_key_is_not_registered_is_turned_away(
     assert "Failed to activate SuperNode" in flower.last_words("Ash")
 
 
-def _agree(wards: Wards, folder: Path) -> tuple[Path, dict[str, Settings]]:
+def _agree(
+    wards: Wards, folder: Path, *, rounds: int = ROUNDS, bundle: bytes | None = None
+) -> tuple[Path, dict[str, Settings]]:
     """Write a study of two hospitals and the table of each; return the node configs."""
-    server = {"rounds": ROUNDS, "deadline_s": 80, "quorum": 1.0, "attempts": 1}
+    server = {"rounds": rounds, "deadline_s": 80, "quorum": 1.0, "attempts": 1}
     written = wards(server=server)
     roster = [{"name": HOSPITALS[0]}, {"name": HOSPITALS[1], "weight": 2.0}]
     settings = tomllib.loads(Path(written["study"]).read_text()) | {"sites": roster}
@@ -97,7 +99,7 @@ def _agree(wards: Wards, folder: Path) -> tuple[Path, dict[str, Settings]]:
     nodes: dict[str, Settings] = {}
     for site in HOSPITALS:
         own = table[table["site"] == site].drop(columns="site")
-        nodes[site] = hospital(folder / site, agreed, own, name=site)
+        nodes[site] = hospital(folder / site, agreed, own, name=site, bundle=bundle)
     return study, nodes
 
 

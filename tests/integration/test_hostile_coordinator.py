@@ -21,7 +21,7 @@ from common.messages import (
     instruction_content,
     read_update,
 )
-from common.messages.masked import INPUT_TYPE
+from common.messages.purposes import UPDATES
 from common.parameters import flatten
 from common.study import Study
 from tests.client.gate.conftest import changed, study, table
@@ -112,7 +112,7 @@ def test_what_the_app_has_no_answer_for_is_not_run(
 
 
 def test_the_unmasked_way_around_is_closed_in_both_directions(node: Path, study: Study) -> None:
-    assert code(ask(node, asked(study), INPUT_TYPE)) == "wrong-profile"
+    assert code(ask(node, asked(study), UPDATES.message_type("input"))) == "wrong-profile"
 
 
 def test_more_records_than_the_contract_has_are_refused(node: Path, study: Study) -> None:
@@ -147,7 +147,7 @@ head_values = st.one_of(
 def test_garbage_is_refused_with_a_plain_code_and_costs_nothing(
     head: dict[str, Any], node: Path
 ) -> None:
-    for message_type in (HELLO_TYPE, UPDATE_TYPE, INPUT_TYPE):
+    for message_type in (HELLO_TYPE, UPDATE_TYPE, UPDATES.message_type("input")):
         reply = ask(node, RecordDict({"head": ConfigRecord(head)}), message_type)
         assert reply.error.reason == "not-approved"
     assert debits(node) == 0

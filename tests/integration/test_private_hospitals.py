@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,8 +27,7 @@ NAMES = ("Ash", "Birch", "Cedar", "Elm")
 ROUNDS = 2
 
 
-@pytest.fixture
-def study() -> Study:
+def masked_study(**changes: Any) -> Study:
     settings = ward_settings() | {
         "sites": [{"name": name, "patients": 90} for name in NAMES],
         "server": {
@@ -45,7 +45,12 @@ def study() -> Study:
             "delta": 1e-3,
         },
     }
-    return make_study(settings, where="test")
+    return make_study(settings | changes, where="test")
+
+
+@pytest.fixture
+def study() -> Study:
+    return masked_study()
 
 
 def table(seed: int) -> pd.DataFrame:
@@ -64,6 +69,11 @@ def table(seed: int) -> pd.DataFrame:
 
 @pytest.fixture
 def nodes(tmp_path: Path, study: Study) -> dict[str, Node]:
+    return hospitals(tmp_path, study)
+
+
+def hospitals(tmp_path: Path, study: Study) -> dict[str, Node]:
+    """Set up all four, and the roster that they have signed; return the node configs."""
     for i, name in enumerate(NAMES):
         hospital(tmp_path / name, study, table(i), name=name)
     keys = {n: SigningKey(read_identity(tmp_path / n / "state")) for n in NAMES}
@@ -72,29 +82,34 @@ def nodes(tmp_path: Path, study: Study) -> dict[str, Node]:
     return {name: {"node": str(tmp_path / name)} for name in NAMES}
 
 
-def run(tmp_path: Path, study: Study, nodes: dict[str, Node]) -> None:
+def run(tmp_path: Path, nodes: dict[str, Node], *, number: int = 1, resume: bool = False) -> None:
+    """Run or resume the study; number: Flower's own of the run, a new one at every start."""
     config: dict[str, str | int | float | bool] = {
         "study": str(tmp_path / "Ash" / "study.toml"),
         "output": str(tmp_path / "run"),
         "roster": str(tmp_path / "Ash" / "roster.json"),
-        "resume": False,
+        "resume": resume,
         "keep-every": 0,
         "seed": 0,
     }
-    (tmp_path / "run").mkdir()
+    (tmp_path / "run").mkdir(exist_ok=True)
     contexts = {
-        i: Context(run_id=1, node_id=i, node_config=dict(node), state=RecordDict(), run_config={})
+        i: Context(
+            run_id=number, node_id=i, node_config=dict(node), state=RecordDict(), run_config={}
+        )
         for i, node in enumerate(nodes.values(), start=1)
     }
     grid = InProcessGrid(client_app, contexts, serialise=True)
-    context = Context(run_id=1, node_id=9, node_config={}, state=RecordDict(), run_config=config)
+    context = Context(
+        run_id=number, node_id=9, node_config={}, state=RecordDict(), run_config=config
+    )
     server_app(grid, context)
 
 
 def test_a_masked_study_runs_among_real_hospitals_and_each_has_paid(
     tmp_path: Path, study: Study, nodes: dict[str, Node]
 ) -> None:
-    run(tmp_path, study, nodes)
+    run(tmp_path, nodes)
     learner = make_learner(study, seed=0)
     records = read_records(tmp_path / "run", study, learner)
     assert [(r.closed, r.accepted) for r in records] == [(True, NAMES)] * ROUNDS
@@ -113,7 +128,7 @@ def test_a_hospital_whose_ledger_was_edited_sends_nothing_and_the_others_go_on(
 ) -> None:
     path = tmp_path / "Elm" / "state" / "ledger.jsonl"
     path.write_bytes(path.read_bytes().replace(b"20.0", b"99.0", 1))
-    run(tmp_path, study, nodes)
+    run(tmp_path, nodes)
     records = read_records(tmp_path / "run", study, make_learner(study, seed=0))
     assert all(record.closed and "Elm" not in record.accepted for record in records)
 
@@ -121,7 +136,7 @@ def test_a_hospital_whose_ledger_was_edited_sends_nothing_and_the_others_go_on(
 def test_no_name_of_a_patient_is_in_any_file_but_the_tables(
     tmp_path: Path, study: Study, nodes: dict[str, Node]
 ) -> None:
-    run(tmp_path, study, nodes)
+    run(tmp_path, nodes)
     for path in (p for p in tmp_path.rglob("*") if p.is_file() and p.name != "patients.csv"):
         assert b"secret-" not in path.read_bytes(), path
     lines = (tmp_path / "Ash" / "state" / "ledger.jsonl").read_text().splitlines()

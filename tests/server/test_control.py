@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import RunFolderError, RunStopped
+from common.errors import QuorumNotReached, RunFolderError, RunStopped
 from server.control import (
     CONTROL_FILE,
     STATUS_FILE,
@@ -51,12 +51,13 @@ def test_a_stopped_run_ends_with_its_round_and_a_remedy(tmp_path: Path) -> None:
 
 
 def test_since_is_the_beginning_of_the_phase(tmp_path: Path) -> None:
-    now = iter([1.0, 2.0, 3.0])
+    now = iter([1.0, 2.0, 2.1, 3.0])
     progress = Progress(tmp_path, 9, clock=lambda: next(now))
     progress.say("running", 1)
     progress.say("running", 2)
+    progress.say("running", 3)  # too soon to be worth writing
     assert progress.said is not None
-    assert (progress.said.since, progress.said.updated) == (1.0, 2.0)
+    assert (progress.said.since, progress.said.updated, progress.said.round_index) == (1.0, 2.0, 2)
     progress.say("finished", 3)
     assert progress.said.since == 3.0
 
@@ -79,3 +80,31 @@ def test_a_process_that_is_gone_is_not_alive(tmp_path: Path) -> None:
     progress.say("running", 1)
     assert progress.said is not None
     assert not progress.said._replace(pid=2**22 - 1).alive
+
+
+@pytest.mark.parametrize(
+    ("error", "phase", "why"),
+    [
+        (QuorumNotReached("1 of 3", where="round 2", remedy="wait"), "below quorum", "1 of 3"),
+        (RunStopped("stopped", where="x", remedy="resume"), "stopped", "stopped"),
+        (KeyboardInterrupt(), "stopped", "KeyboardInterrupt"),
+        (ValueError("a secret"), "failed", "ValueError"),
+    ],
+)
+def test_how_a_run_ends_is_told_in_our_own_words(
+    error: BaseException, phase: str, why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(type(error)), Progress(tmp_path, 9).told():
+        raise error
+    status = read_status(tmp_path)
+    assert status is not None
+    assert (status.phase, status.why) == (phase, why)
+
+
+def test_a_run_that_was_stopped_runs_again_when_it_is_started(tmp_path: Path) -> None:
+    set_wish(tmp_path, "stop")
+    with Progress(tmp_path, 9).told():
+        assert read_wish(tmp_path) == "run"
+    status = read_status(tmp_path)
+    assert status is not None
+    assert status.phase == "finished"

@@ -34,6 +34,19 @@ def test_the_plan_costs_each_site_no_more_than_asked(profile: str) -> None:
     assert study.privacy.profile == profile
 
 
+def test_metrics_are_part_of_what_was_asked_for() -> None:
+    plain, measured = dump(), dump()
+    measured["evaluation"] |= {"metric_releases": 2, "metric_std": 20.0}
+    sites = [{"name": n, "patients": 2000, "classes": {"t": [1500, 500]}} for n in "ABC"]
+    measured["sites"] = sites
+    for given in (plain, measured):
+        protect(given, {"A": 2000, "B": 500}, profile="masked", epsilon=4.0)
+    study = make_study(measured, where="test")
+    assert 3.9 < study_cost(study, "A", group_wise=True).replace_one <= 4.0
+    noise = [given["privacy"]["noise_multiplier"] for given in (plain, measured)]
+    assert noise[0] < noise[1]
+
+
 @pytest.mark.parametrize(
     ("patients", "profile", "epsilon", "message"),
     [

@@ -86,6 +86,15 @@ def sign_roster(roster: Roster, key: SigningKey) -> str:
     return key.sign(ROSTER, roster.text).hex()
 
 
+def verify_vote(roster: Roster, public_key: str, signature: str) -> None:
+    """Return if a signature of the roster is that of the key (hex).
+
+    Raises:
+        CryptoError: it is not.
+    """
+    verify(bytes.fromhex(public_key), bytes.fromhex(signature), ROSTER, roster.text)
+
+
 def read_roster(text: str, *, where: str) -> SignedRoster:
     """Return what a roster's file says; not yet whether it holds.
 

@@ -20,7 +20,7 @@ from client.identity import read_identity
 from common.cli import make_app
 from common.crypto import SigningKey
 from common.messages import UPDATE
-from common.messages.masked import INPUT
+from common.messages.purposes import INPUT
 from common.messages.wire import wire_objects
 from common.study import Study, make_study
 from server.app import app as server_app
@@ -62,11 +62,11 @@ def table(seed: int) -> pd.DataFrame:
     )
 
 
-def study_of(profile: str) -> Study:
+def study_of(profile: str, **changes: Any) -> Study:
     server = {"rounds": 1, "optimizer": "sgd", "meta_lr": 0.1, "attempts": 1, "deadline_s": 5}
     sites = [{"name": name, "patients": 90} for name in NAMES]
     settings = {"sites": sites, "server": server, "privacy": PROFILES[profile]}
-    return make_study(ward_settings() | settings, where="test")
+    return make_study(ward_settings() | settings | changes, where="test")
 
 
 def federation(folder: Path, study: Study) -> dict[str, Path]:
@@ -80,7 +80,9 @@ def federation(folder: Path, study: Study) -> dict[str, Path]:
     return folders
 
 
-def carried(folder: Path, study: Study, folders: Mapping[str, Path]) -> dict[str, Message]:
+def carried(
+    folder: Path, study: Study, folders: Mapping[str, Path], *, output: str = ""
+) -> dict[str, Message]:
     """Run the study's one round in process, and return what Ash has sent, by message type."""
     seen: dict[str, Message] = {}
 
@@ -96,7 +98,7 @@ def carried(folder: Path, study: Study, folders: Mapping[str, Path]) -> dict[str
     }
     config: dict[str, str | int | float | bool] = {
         "study": str(folders["Ash"] / "study.toml"),
-        "output": "",
+        "output": output,
         "roster": str(folders["Ash"] / "roster.json"),
         "resume": False,
         "keep-every": 0,

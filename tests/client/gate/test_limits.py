@@ -63,6 +63,14 @@ def test_noise_that_nobody_would_account_for_is_refused() -> None:
     assert codes({"unprotected": True}, privacy=noise, sites=SITES) == [OUTSIDE]
 
 
+def test_metrics_leave_only_by_the_hospitals_own_word() -> None:
+    sites = [site | {"classes": {"gout": [45, 45]}} for site in SITES]
+    measured: dict[str, Any] = {"sites": sites, "evaluation": {"metric_releases": 1}}
+    assert codes({}, **measured) == [METRICS]
+    assert codes({"metrics": True}, **measured) == []
+    assert codes({"metrics": True, "max_epsilon": 0.5}, epsilon=1.0, **measured) == [OUTSIDE]
+
+
 def test_the_codes_are_plain_words_that_the_server_passes_on() -> None:
     assert all(code.replace("-", "").isalpha() for code in (OUTSIDE, SMALL, UNPROTECTED, METRICS))
 

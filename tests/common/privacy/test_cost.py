@@ -5,10 +5,10 @@ import pytest
 
 from common.errors import PrivacyError
 from common.privacy.accounting import MetricReleases, epsilon
-from common.privacy.cost import declared, epsilon_of_sums, study_cost
+from common.privacy.cost import declared, epsilon_of_sums, planned_metrics, study_cost
 from common.study import Study, StudySite
 from common.study_sections import EpisodeSettings, PrivacySettings
-from tests.private_study import PRIVATE, private
+from tests.private_study import PRIVATE, VOTERS, private
 
 
 def test_the_default_plan_costs_four() -> None:
@@ -21,10 +21,19 @@ def test_the_default_plan_costs_four() -> None:
 
 
 def test_metrics_are_part_of_the_plan() -> None:
-    metrics = MetricReleases(std=10, releases=5)
-    cost = study_cost(private(), "Ash", group_wise=True, metrics=metrics)
+    study = private(sites=VOTERS, evaluation={"metric_releases": 5})
+    cost = study_cost(study, "Ash", group_wise=True)
     assert cost.replace_one == pytest.approx(4.26, abs=0.006)
-    assert cost.events == (cost.gradients, metrics)
+    assert cost.events == (cost.gradients, MetricReleases(std=10, releases=5))
+    assert epsilon_of_sums(study, "Ash", honest=3, group_wise=True) > epsilon(cost.events[1:], 1e-5)
+
+
+def test_a_site_that_votes_on_nothing_gives_nothing_for_metrics() -> None:
+    idle = {"name": "Dale", "patients": 2000, "classes": {"anaemia": [1900, 100]}}
+    tasks = [{"name": name, "column": name} for name in ("gout", "anaemia")]
+    study = private(sites=[*VOTERS, idle], tasks=tasks, evaluation={"metric_releases": 5})
+    assert planned_metrics(study, "Dale") is None  # one site is too few for a sum
+    assert planned_metrics(study, "Ash") == MetricReleases(std=10, releases=5)
 
 
 def test_the_public_floor_is_eight_expected_groups() -> None:

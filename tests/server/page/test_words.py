@@ -22,6 +22,13 @@ def test_every_phase_has_its_words(phase: Phase) -> None:
     assert bool(state.can) == (phase not in ENDED)
 
 
+def test_a_run_that_only_measures_takes_no_wish() -> None:
+    status = Status("running", 9, 9, "", os.getpid(), 1.0, 2.0)
+    state = state_of(status, "run", alive=True, closed=9, rounds=9)
+    assert "measured" in state.sentence
+    assert state.can == ()
+
+
 def test_a_pause_that_was_asked_for_is_said_and_can_be_taken_back() -> None:
     state = say("running", "pause")
     assert "present round ends first" in state.sentence

@@ -1,0 +1,115 @@
+"""The SuperNode's process: Flower's own `flower-supernode`, quicker and with a lifeline.
+
+    python -m client.executor.supernode OPTIONS OF flower-supernode
+
+It reaches the coordinator and has no patients. Three names of flwr 1.41 are set from outside, which
+tests/client/executor/test_contract.py holds against the installed version: the module's clock, so
+that it asks soon after work and every 3 s when idle, in place of 3 s always; the first wait for an
+object, 1 s; and the client of the fleet API, so that the parent is told how each call went.
+"""
+
+import os
+import signal
+import ssl
+import sys
+import time
+from functools import partial
+from typing import Any
+
+import httpx
+
+from client.executor.events import Events
+from client.executor.flower import FIRST_WAIT_S, LONGEST_WAIT_S, check_flower
+from client.executor.lifeline import hold_lifeline
+from client.executor.pace import Pace
+from client.executor.troubles import BAD_CERTIFICATE, REFUSED, UNKNOWN_NODE
+
+IDLE_S, REPLY_S, GRACE_S, TOLD_S = 3.0, 0.02, 8.0, 1.0
+
+
+def main() -> None:
+    """Run the SuperNode until its end."""
+    events = Events.on_stdout()
+    hold_lifeline(signal.SIGTERM, grace_s=GRACE_S)
+    check_flower()
+    quicken()
+    watch(events)
+    from flwr.supernode.cli.flower_supernode import flower_supernode
+
+    sys.argv[0] = "flower-supernode"
+    events.send("up")
+    try:
+        flower_supernode()
+    except Exception as error:  # flwr's runtime API would keep the process up, and deaf
+        wrong_file = isinstance(error, ssl.SSLError)
+        events.send("trouble", code=BAD_CERTIFICATE if wrong_file else "supernode-crashed")
+        os._exit(1)
+
+
+class Clock:
+    """Stands for the module `time` in flwr's loop: sleeps between polls and for a reply."""
+
+    def __init__(self, sleep: Any = time.sleep) -> None:
+        self._sleep, self._pace = sleep, Pace(0.05, IDLE_S)
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep: `seconds` is 3 if nothing has come, and 0.5 if a reply is waited for."""
+        if seconds >= IDLE_S:
+            self._sleep(self._pace.next())
+        else:
+            self._pace.reset()
+            self._sleep(REPLY_S)
+
+
+def quicken() -> None:
+    """Give flwr's loop our waits."""
+    from flwr.supernode import start_client_internal as loop
+
+    names = vars(loop)
+    names["time"] = Clock()
+    names["pull_objects"] = partial(
+        names["pull_objects"], initial_backoff=FIRST_WAIT_S, backoff_cap=LONGEST_WAIT_S
+    )
+
+
+def watch(events: Events) -> None:
+    """Have the parent told how each call to the coordinator went, at most once a second if well."""
+    from flwr.supernode import fleet_http_connection as connection
+    from flwr.supernode.fleet_http_client import FleetHttpClient
+
+    class Watched(FleetHttpClient):
+        told = 0.0
+
+        def _unary_unary(self, **call: Any) -> Any:
+            try:
+                answer = super()._unary_unary(**call)
+            except Exception as error:
+                self.told = 0.0
+                events.send("trouble", code=_code_of(error))
+                raise
+            if time.monotonic() - self.told > TOLD_S:
+                self.told = time.monotonic()
+                events.send("contact")
+            return answer
+
+    vars(connection)["FleetHttpClient"] = Watched
+
+
+def _code_of(error: Exception) -> str:
+    """Return a code of our own for what a call to the coordinator ended with."""
+    from flwr.supercore.error import ApiErrorCode, FlowerError
+
+    if isinstance(error, httpx.HTTPStatusError):
+        told = FlowerError.from_json(error.response.text)
+        if told is not None and told.code == ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED:
+            return UNKNOWN_NODE
+        if error.response.status_code == httpx.codes.UNAUTHORIZED:
+            return REFUSED
+        return f"http-{error.response.status_code}"
+    if "certificate" in str(error).lower():
+        return BAD_CERTIFICATE
+    return "no-connection"
+
+
+if __name__ == "__main__":
+    main()

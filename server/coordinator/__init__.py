@@ -1,0 +1,1 @@
+"""A coordinator's folder, its invitations, and the one port that the network sees."""

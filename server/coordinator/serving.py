@@ -1,0 +1,182 @@
+"""Serving the edge: uvicorn under TLS 1.3, with deadlines for those who are slow on purpose."""
+
+import asyncio
+import logging
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import h11
+import uvicorn
+from starlette.concurrency import run_in_threadpool
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from server.coordinator.edge import make_edge
+from server.coordinator.fleet import register_pending
+from server.coordinator.folder import CoordinatorFolder, renew_certificates
+from server.coordinator.guard import Guard
+from server.coordinator.settings import EdgeLimits
+
+_log = logging.getLogger("wardround.edge")
+HEAD_BYTES, LINGER_S = 16 * 1024, 2.0
+PENDING_S, RENEW_S = 5.0, 6 * 3600.0
+
+
+class EdgeServer(uvicorn.Server):
+    """A server of the edge; `run()` in a process of its own, `should_exit = True` ends it."""
+
+    def __init__(self, folder: CoordinatorFolder, app: Guard | None = None) -> None:
+        self._folder, self._app = folder, app or make_edge(folder)
+        edge = folder.settings.edge
+        super().__init__(
+            uvicorn.Config(
+                self._app,
+                host=edge.bind,
+                port=edge.port,
+                http=bounded_protocol(edge.limits),
+                ws="none",
+                lifespan="off",
+                loop="asyncio",
+                ssl_certfile=folder.server_certificate,
+                ssl_keyfile=folder.server_key,
+                ssl_context_factory=_only_tls_1_3,
+                h11_max_incomplete_event_size=HEAD_BYTES,
+                limit_concurrency=edge.limits.connections,
+                timeout_keep_alive=edge.limits.idle_s,
+                timeout_graceful_shutdown=10,
+                proxy_headers=False,  # this is the door: the address is the connection's own
+                server_header=False,
+                access_log=False,
+                log_config=None,
+            )
+        )
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Listen, with a deadline for the handshake too, which uvicorn's own start does not set."""
+        await self.lifespan.startup()
+        config, limits = self.config, self._folder.settings.edge.limits
+
+        def protocol() -> asyncio.Protocol:
+            made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        listening = await asyncio.get_running_loop().create_server(
+            protocol,
+            config.host,
+            config.port,
+            ssl=config.ssl,
+            backlog=config.backlog,
+            ssl_handshake_timeout=limits.head_s,
+            ssl_shutdown_timeout=LINGER_S,
+        )
+        self.servers, self.started = [listening], True
+
+    async def serve(self, sockets: Any = None) -> None:
+        """Serve until told to stop, and look after certificate and node keys meanwhile."""
+        chores = [
+            asyncio.create_task(_every(PENDING_S, lambda: register_pending(self._folder))),
+            asyncio.create_task(_every(RENEW_S, self.renew)),
+        ]
+        try:
+            await super().serve(sockets)
+        finally:
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
+            await self._app.aclose()
+
+    def renew(self) -> bool:
+        """Renew the certificate if it ends soon; new connections see it without a restart."""
+        renewed = renew_certificates(self._folder, now=datetime.now(UTC))
+        if renewed and self.config.ssl:
+            folder = self._folder
+            self.config.ssl.load_cert_chain(folder.server_certificate, folder.server_key)
+        return renewed
+
+
+def serve_edge(folder: CoordinatorFolder, app: Guard | None = None) -> None:
+    """Serve a coordinator's edge until SIGINT or SIGTERM; app: another than `make_edge` gives."""
+    EdgeServer(folder, app).run()
+
+
+def bounded_protocol(limits: EdgeLimits) -> type[H11Protocol]:
+    """Return uvicorn's protocol with a deadline for each request's head.
+
+    An address has a bounded number of connections; more are cut off without an answer.
+    """
+    held: Counter[str] = Counter()
+
+    class BoundedProtocol(H11Protocol):
+        """See `bounded_protocol`."""
+
+        _deadline: asyncio.TimerHandle | None = None
+        _address: str | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._address = self.client[0] if self.client else ""
+            held[self._address] += 1
+            if held[self._address] > limits.connections_per_address:
+                _log.warning("%s: too many connections", self._address)
+                transport.abort()
+            else:
+                self._await_head()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._disarm()
+            if self._address is not None:
+                _release(held, self._address)
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.conn.their_state is not h11.IDLE:
+                self._disarm()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self.transport.is_closing():  # who goes on sending is not waited for
+                self.loop.call_later(LINGER_S, self.transport.abort)
+            elif self.conn.their_state is h11.IDLE:
+                self._await_head()
+
+        def _await_head(self) -> None:
+            self._disarm()
+            self._deadline = self.loop.call_later(limits.head_s, self._too_slow)
+
+        def _disarm(self) -> None:
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+
+        def _too_slow(self) -> None:
+            if self.transport is not None and not self.transport.is_closing():
+                self.transport.abort()
+
+    return BoundedProtocol
+
+
+def _release(held: Counter[str], address: str) -> None:
+    held[address] -= 1
+    if not held[address]:
+        del held[address]
+
+
+def _only_tls_1_3(config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    context = default()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+async def _every(seconds: float, chore: Callable[[], bool]) -> None:
+    """Do a chore now and then; its failures are written down and do not end the edge."""
+    while True:
+        try:
+            await run_in_threadpool(chore)
+        except Exception as error:  # whatever fails here, the door stays open
+            _log.error("a chore of the edge fails: %s", type(error).__name__)
+        await asyncio.sleep(seconds)

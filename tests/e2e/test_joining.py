@@ -1,0 +1,104 @@
+"""A real SuperLink behind the edge: a hospital joins by code, is online, is revoked, comes back."""
+
+import time
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from client.join.joining import join, rotate_key
+from client.site_file import STATE
+from server.coordinator.fleet import control_api, register_pending
+from server.coordinator.folder import CoordinatorFolder
+from server.coordinator.invitations import revoke
+from server.coordinator.serving import EdgeServer
+from tests.coordinating import invited, make_folder, serving, with_limits
+from tests.e2e.conftest import Flower, free_ports
+
+COORDINATOR = "coordinator"
+
+
+@pytest.mark.e2e
+def test_a_hospital_joins_by_code_and_is_online_until_it_is_revoked(
+    flower: Flower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    folder = with_limits(make_folder(tmp_path / "coordinator"), enrol_burst=200)
+    node = tmp_path / "ash"
+    with serving(EdgeServer(folder)):
+        queued = join(invited(folder).code, node, "Ash")
+        assert not queued.receipt.registered  # there is no SuperLink yet
+        start_superlink(flower, folder)
+        assert wait(lambda: register_pending(folder)), "the key is not registered"
+
+        start_node(flower, folder, node, "first")
+        assert wait(lambda: statuses(folder) == ["online"]), statuses(folder)
+        elm = join(invited(folder, "Elm").code, tmp_path / "elm", "Elm")
+        assert elm.receipt.registered  # at once, and Ash has noticed nothing
+        assert statuses(folder) == ["online", "registered"]
+
+        revoke(folder, "Ash", node_key=True, now=time.time())
+        assert register_pending(folder)
+        assert statuses(folder) == ["registered", "unregistered"]
+        flower.last_words("first", seconds=90)  # the SuperLink's 401 ends the process
+
+        rotate_key(node)
+        start_node(flower, folder, node, "second")
+        expected = ["online", "registered", "unregistered"]
+        assert wait(lambda: statuses(folder) == expected), statuses(folder)
+
+
+def statuses(folder: CoordinatorFolder) -> list[str]:
+    with control_api(folder) as fleet:
+        return sorted(each.status for each in fleet.nodes())
+
+
+def wait(there: object, *, seconds: float = 90) -> bool:
+    assert callable(there)
+    limit = time.monotonic() + seconds
+    while not there():
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.5)
+    return True
+
+
+def start_superlink(flower: Flower, folder: CoordinatorFolder) -> None:
+    settings = folder.settings.superlink
+    flower.start(
+        "superlink",
+        "flower-superlink",
+        *("--host", settings.host, "--port", str(settings.port)),
+        *("--ssl-ca-certfile", str(folder.ca)),
+        *("--ssl-certfile", str(folder.server_certificate)),
+        *("--ssl-keyfile", str(folder.server_key)),
+        "--enable-supernode-auth",
+        *("--database", str(folder.path / folder.settings.paths.superlink)),
+        *("--isolation", "process"),
+        *("--superexec-auth-secret-file", str(folder.executor_secret)),
+        "--disable-runtime-dependency-installation",
+        party=COORDINATOR,
+    )
+    connection = {"address": folder.settings.superlink_address, "root-certificates": str(folder.ca)}
+    (flower.home(COORDINATOR) / "config.toml").write_text(
+        tomli_w.dumps({"superlink": {"default": "study", "study": connection}})
+    )
+    flower.wait_for_port(settings.port)
+
+
+def start_node(flower: Flower, folder: CoordinatorFolder, node: Path, name: str) -> None:
+    """Start Flower's own SuperNode with nothing but what joining has left in the folder."""
+    (port,) = free_ports(1)
+    secret = node / STATE / "executor.secret"
+    secret.write_bytes(bytes(32))
+    flower.start(
+        name,
+        "flower-supernode",
+        *("--superlink", f"localhost:{folder.settings.edge.port}"),
+        *("--root-certificates", str(node / "ca.crt")),
+        *("--auth-supernode-private-key", str(node / "node.key")),
+        *("--isolation", "process", "--host", "127.0.0.1", "--port", str(port)),
+        *("--superexec-auth-secret-file", str(secret)),
+        party=name,
+    )
