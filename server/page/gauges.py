@@ -55,7 +55,8 @@ def exposition(live: Live) -> bytes:
     """Return the numbers in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(RunCollector(live))
-    return generate_latest(registry)
+    with live.lock:
+        return generate_latest(registry)
 
 
 def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any, NamedTuple
 
 from common.errors import RunFolderError
@@ -41,7 +41,10 @@ class Changes(NamedTuple):
 
 @dataclass
 class Live:
-    """One run folder. boot: names this past, so that no viewer mixes it up with another."""
+    """One run folder. boot: names this past, so that no viewer mixes it up with another.
+
+    lock: held while the folder is looked at; hold it to read several things of one moment.
+    """
 
     folder: Path
     study: Study
@@ -54,7 +57,7 @@ class Live:
     html: dict[str, str] = field(default_factory=dict)
     _changed: dict[str, int] = field(default_factory=dict)
     _read: float = float("-inf")
-    _lock: Lock = field(default_factory=Lock)
+    lock: RLock = field(default_factory=RLock)
 
     def __post_init__(self) -> None:
         self._tail = Tail(self.folder / RECORDS_FILE)
@@ -62,7 +65,7 @@ class Live:
 
     def refresh(self) -> Run:
         """Look at the folder, unless somebody has just done so, and return what it holds."""
-        with self._lock:
+        with self.lock:
             if self.run is None or self.clock() - self._read >= PAUSE_S:
                 self._look()
                 self._read = self.clock()
@@ -80,7 +83,7 @@ class Live:
 
     def changes(self, cursor: str) -> Changes | None:
         """Return what a viewer at a cursor lacks, or None if that is nothing."""
-        with self._lock:
+        with self.lock:
             seen = self._seen(cursor)
             if seen >= self.version:
                 return None

@@ -43,16 +43,12 @@ class Memory:
     closed: int = 0
     failed: int = 0
     damaged: int = 0
+    last_closed: Attempt | None = None
 
     @property
     def last(self) -> Attempt | None:
         """The last attempt."""
         return self.recent[-1] if self.recent else None
-
-    @property
-    def last_closed(self) -> Attempt | None:
-        """The last attempt that closed, of the recent ones."""
-        return next((one for one in reversed(self.recent) if one.closed), None)
 
     @property
     def pace(self) -> float:
@@ -74,6 +70,7 @@ class Memory:
         self.recent.append(attempt)
         self.closed += attempt.closed
         self.failed += not attempt.closed
+        self.last_closed = attempt if attempt.closed else self.last_closed
         for name in attempt.accepted:
             self._site(name).used += attempt.closed
         for name, reason in attempt.dropped.items():

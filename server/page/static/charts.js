@@ -32,7 +32,7 @@ function frame(host, { first, last, top, whole }) {
   const width = host.clientWidth, height = host.clientHeight;
   const svg = add(host, "svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   const inner = width - EDGE.left - EDGE.right, base = height - EDGE.bottom;
-  const steps = ticks(0, top, 4, whole);
+  const steps = ticks(0, top, 5, whole);
   const high = Math.max(top, steps[steps.length - 1]) || 1;
   const x = (at) => EDGE.left + ((at - first) / Math.max(1e-9, last - first)) * inner;
   const y = (value) => base - (value / high) * (base - EDGE.top);

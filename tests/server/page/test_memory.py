@@ -43,6 +43,12 @@ def test_only_the_last_attempts_are_kept() -> None:
     assert memory.closed == 1000
 
 
+def test_the_last_closed_round_is_known_after_any_number_of_failures() -> None:
+    memory = Memory()
+    memory.take([attempt(7), *(attempt(8, closed=False) for _ in range(3 * RECENT))], 1.0)
+    assert memory.last_closed == attempt(7)
+
+
 def test_reasons_that_a_site_makes_up_do_not_fill_the_memory() -> None:
     memory = Memory()
     for i in range(500):
