@@ -71,13 +71,11 @@ class RunFolder:
         }
         return json.dumps(record | changes, separators=(",", ":")) + "\n"
 
-    def status(self, phase: Phase, round_index: int, why: str = "", **changes: Any) -> None:
+    def status(self, phase: Phase, index: int, why: str = "", **changes: Any) -> None:
         """Say how the run stands; its process is this one."""
         rounds = self.study.server.rounds
-        said = Status(
-            phase, round_index, rounds, why, os.getpid(), 1_795_800_000.0, 1_795_800_060.0
-        )
-        text = json.dumps(said._replace(**changes)._asdict())
+        said = Status(phase, index, rounds, why, os.getpid(), 1_795_800_000.0, 1_795_800_060.0)
+        text = json.dumps(said._asdict() | changes)
         write_atomically(self.folder / STATUS_FILE, text.encode())
 
 

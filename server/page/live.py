@@ -13,13 +13,13 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple
 
-from common.errors import RunFolderError
+from common.pages import count
 from common.study import Study
-from server.control import Wish, read_status, read_wish
 from server.page.measured import Movement, read_metrics
 from server.page.memory import Memory
 from server.page.render import Renderer, Run
 from server.page.tail import RECORDS_FILE, Tail
+from server.page.told import read_told
 from server.page.words import state_of
 
 PAUSE_S = 0.4
@@ -118,28 +118,18 @@ class Live:
             self._render(self.run)
 
     def _run(self) -> Run:
-        notices: list[str] = []
-        status = _told(read_status, self.folder, None, notices)
-        wish: Wish = _told(read_wish, self.folder, "run", notices)
+        status, wish, notices = read_told(self.folder)
         if self.memory.damaged:
-            notices.append(f"{self.memory.damaged} lines of {RECORDS_FILE} cannot be read.")
+            notices += (f"{RECORDS_FILE}: {count(self.memory.damaged, 'line')} cannot be read.",)
         last, rounds = self.memory.last_closed, self.study.server.rounds
         closed = max(last.round_index if last else 0, status.round_index if status else 0)
         alive = bool(status and status.alive)
         state = state_of(status, wish, alive=alive, closed=closed, rounds=rounds)
         metrics = read_metrics(self.folder)
-        return Run(status, wish, alive, closed, state, metrics, tuple(notices))
+        return Run(status, wish, alive, closed, state, metrics, notices)
 
     def _render(self, run: Run) -> None:
         self.version = max(self.version + 1, self.memory.version)
         for name, html in self.renderer.fragments(run, self.memory, self.movement.steps).items():
             if self.html.get(name) != html:
                 self.html[name], self._changed[name] = html, self.version
-
-
-def _told(read: Callable[[Path], Any], folder: Path, otherwise: Any, notices: list[str]) -> Any:
-    try:
-        return read(folder)
-    except RunFolderError as error:
-        notices.append(f"{error.what} ({Path(error.where).name}).")
-        return otherwise

@@ -2,6 +2,7 @@
 
 import json
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -185,9 +186,34 @@ def test_damaged_files_are_said_and_the_page_goes_on(run: RunFolder, visitor: Vi
     (run.folder / "status.json").write_text("{")
     (run.folder / "control.json").write_text('{"wish": "burn"}')
     text = visitor.page()
-    assert "1 lines of rounds.jsonl cannot be read." in text
-    assert "status.json" in text
-    assert "control.json" in text
+    assert "rounds.jsonl: 1 line cannot be read." in text
+    assert "status.json: the file cannot be read." in text
+    assert "control.json: the file cannot be read." in text
+    assert "<b>3</b> of 90" in text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"phase": HOSTILE},
+        {"round_index": "5"},
+        {"round_index": -1},
+        {"since": 1e300},
+        {"since": float("nan")},
+        {"pid": 2**80},
+        {"pid": 0},
+        {"why": ["a"]},
+    ],
+)
+def test_a_status_that_makes_no_sense_is_said_and_not_shown(
+    changes: dict[str, Any], run: RunFolder, visitor: Visitor
+) -> None:
+    run.rounds(1, 3)
+    run.status("running", 3)
+    path = run.folder / "status.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    text = visitor.page()
+    assert "status.json: the file cannot be read." in text
     assert "<b>3</b> of 90" in text
 
 
