@@ -1,4 +1,4 @@
-"""`make federation`: a coordinator and four hospitals as processes over TLS, from nothing to the end.
+"""`make federation`: a coordinator and four hospitals as processes over TLS, from start to end.
 
     python -m simulation.federation_demo [--output DIR] [--keep]
 
@@ -53,6 +53,7 @@ noise_multiplier = 4.0
 coin = 0.5
 spare_rounds = 5
 """
+KREA = '\n[[columns]]\nstudy = "creatinine"\nlocal = "krea"\nunit = "umol/L"\n'
 LIMITS = "\n[limits]\nmin_cohort = 4\nmax_epsilon = 10.0\n"
 
 
@@ -114,7 +115,7 @@ class Rehearsal:
         self._run("node", "map", "--folder", site, "--study", f"{site}/study.toml",
                   "--path", "patients.csv", "--write", quiet=site != "cedar")  # fmt: skip
         with (self._folder / site / "site.toml").open("a") as rules:
-            rules.write(LIMITS)
+            rules.write(LIMITS + (KREA if site == "cedar" else ""))
         self._run("node", "check", "--folder", site, "--study", f"{site}/study.toml", quiet=True)
         opening = ("--open", "20", "--cohort", COHORT)
         self._run("node", "budget", "--folder", site, *opening, quiet=True)
