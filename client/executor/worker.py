@@ -57,6 +57,7 @@ def _serve(
         report=events.send,
         note=partial(parts.note_refusal, folder),
     )
+    parts.warm(Path(folder))
     events.send("ready")
     Thread(target=_beat, args=(events, stopping), daemon=True, name="beat").start()
     executor.serve(stopping)
