@@ -26,17 +26,10 @@ def page(
     ] = None,
 ) -> None:
     """Show a run live: state, sites, rounds; pause, resume and stop for who holds the token."""
-    from common.errors import RunFolderError
     from common.study import read_study
-    from server.page.app import make_page
-    from server.page.guard import token_digest
-    from server.page.serving import PageServer, address_of, bind, token_in
+    from server.page.serving import PageServer, address_of, bind, open_page
 
-    if not folder.is_dir():
-        raise RunFolderError("no such folder", where=str(folder), remedy="name a run's folder")
-    token_hash = token_digest(token_in(token_file)) if token_file else None
-    read = read_study(study) if study else None
-    app = make_page(folder, token_hash=token_hash, study=read, names=name or ())
+    app = open_page(folder, token_file, read_study(study) if study else None, name or ())
     with bind(host, port) as listener:
         sys.stdout.write(f"{address_of(listener)}\n")
         sys.stdout.flush()

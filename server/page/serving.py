@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -9,8 +10,11 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from common.errors import SettingsError
+from common.errors import RunFolderError, SettingsError
 from common.files import write_atomically
+from common.study import Study
+from server.page.app import make_page
+from server.page.guard import token_digest
 
 SHORTEST_TOKEN = 32
 GRACE_S = 3
@@ -39,6 +43,21 @@ class PageServer(uvicorn.Server):
         self._streams.closing = True
         self.force_exit = self.should_exit
         self.should_exit = True
+
+
+def open_page(
+    folder: Path, token_file: Path | None, study: Study | None, names: Collection[str]
+) -> FastAPI:
+    """Return the page of a run; token_file: None makes it read-only. Others: as `make_page`.
+
+    Raises:
+        RunFolderError: there is no such folder.
+        SettingsError: the study or the token cannot be used.
+    """
+    if not folder.is_dir():
+        raise RunFolderError("no such folder", where=str(folder), remedy="name a run's folder")
+    token_hash = token_digest(token_in(token_file)) if token_file else None
+    return make_page(folder, token_hash=token_hash, study=study, names=names)
 
 
 def bind(host: str, port: int) -> socket.socket:

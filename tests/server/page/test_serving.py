@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from common.errors import RunFolderError, SettingsError
+from common.study import read_study
 from server.page.commands import page
-from server.page.serving import SHORTEST_TOKEN, address_of, bind, token_in
+from server.page.serving import SHORTEST_TOKEN, address_of, bind, open_page, token_in
 from tests.page_run import RunFolder
 
 PROGRAM = "import sys, typer; from server.page.commands import page; typer.run(page)"
@@ -108,3 +109,10 @@ def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_a_folder_without_a_study_needs_one(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"study\.toml"):
         page(folder=tmp_path, port=0, token_file=None, study=None, host="127.0.0.1", name=None)
+
+
+def test_a_folder_without_a_study_shows_one_that_is_named(run: RunFolder, tmp_path: Path) -> None:
+    (run.folder / "study.toml").rename(tmp_path / "elsewhere.toml")
+    app = open_page(run.folder, None, read_study(tmp_path / "elsewhere.toml"), ())
+    assert app.state.live.study == run.study
+    assert not app.state.live.renderer.controls
