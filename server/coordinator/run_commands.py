@@ -15,7 +15,6 @@ import typer
 if TYPE_CHECKING:
     from server.control import Status
     from server.coordinator.folder import CoordinatorFolder
-    from server.coordinator.running import RunPlace
 
 Folder = Annotated[Path, typer.Option(help="The coordinator's folder (coordinator init).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -47,7 +46,7 @@ def run(
     place = start_run(opened, seed=seed)
     _print(f"Study {place.study.name} runs; its folder is {place.path}")
     if not detach:
-        _follow(opened, place)
+        _follow(opened)
 
 
 def resume(
@@ -63,7 +62,7 @@ def resume(
     place = go_on(opened)
     _print(f"Study {place.study.name} goes on.")
     if not detach:
-        _follow(opened, place)
+        _follow(opened)
 
 
 def pause(*, folder: Folder = Path()) -> None:
@@ -115,12 +114,12 @@ def _wish(folder: Path, wanted: Any) -> None:
     _print(f"Study {place.study.name}: {wanted} after the present round.")
 
 
-def _follow(folder: "CoordinatorFolder", place: "RunPlace") -> None:
+def _follow(folder: "CoordinatorFolder") -> None:
     """Tell rounds until the end; only a run whose every round closed is a success."""
-    from server.coordinator.running import follow
+    from server.coordinator.running import run_to_end
 
     try:
-        end = follow(folder, place, lambda record: _print(_line(record)))
+        end = run_to_end(folder, lambda record: _print(_line(record)))
     except KeyboardInterrupt:
         sys.stderr.write("The run goes on; wardround coordinator status shows it.\n")
         raise typer.Exit(130) from None

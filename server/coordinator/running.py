@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from common.errors import RunFolderError, SettingsError
 from common.files import write_atomically
-from common.signed_study import SignedStudy, read_signed_study
+from common.signed_study import SignedStudy, read_signed_study, seal_path
 from common.study import Study
 from server.control import Status, Wish, read_status, set_wish
 from server.coordinator import rosters
@@ -26,7 +26,7 @@ from server.state import RECORDS_FILE, STATE_FILE
 
 RUN_FILE, RUNS = "flower-run.json", "runs"
 FINAL = ("below quorum", "stopped", "finished", "failed")
-POLL_S = 0.3
+POLL_S, RETRIES = 0.3, 5
 
 
 class RunPlace(NamedTuple):
@@ -70,6 +70,8 @@ def start_run(folder: CoordinatorFolder, *, seed: int = 0) -> RunPlace:
     bundle = _bundle(place)
     place.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     set_wish(place.path, "run")
+    for path in (folder.study, seal_path(folder.study)):  # what the run was signed as, for its page
+        write_atomically(place.path / path.name, path.read_bytes())
     with asking(folder) as api:
         register_pending(folder, api)
         run = api.start_run(bundle, config)
@@ -142,6 +144,24 @@ def asking(folder: CoordinatorFolder) -> Iterator[ControlApi]:
         ) from error
 
 
+def run_to_end(
+    folder: CoordinatorFolder, tell: Callable[[dict[str, object]], None], *, retries: int = RETRIES
+) -> Status | None:
+    """Follow the run to its end; one whose process is lost is gone on with from its last round.
+
+    Flower never takes a run up again whose ServerApp has died. Returns the last status.
+    """
+    for attempt in range(retries + 1):
+        place = place_of(folder)
+        end = follow(folder, place, tell)
+        if attempt == retries or (end and end.phase in FINAL and end.phase != "failed"):
+            return end
+        if end and end.phase == "failed" and end.why:
+            return end  # its own error, which would come again
+        start_run(folder)
+    return None
+
+
 def wish(place: RunPlace, wanted: Wish) -> None:
     """Have the run pause, go on or stop after its present round.
 
@@ -195,9 +215,9 @@ def follow(
         for end, record in attempts(place, told):
             tell(record)
             told = end
-        fresh = status is not None and status.updated >= began
-        if (fresh and status and status.phase in FINAL) or over:
-            return status if fresh else None
+        fresh = status if status and status.updated >= began else None
+        if over or (fresh and (fresh.phase in FINAL or not fresh.alive)):
+            return fresh
         time.sleep(poll_s)
 
 
