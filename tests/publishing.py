@@ -53,7 +53,7 @@ def simulated_run(folder: Path) -> Study:
 
 def study_of(**changes: Any) -> Study:
     """Return a study of four wards, changed by section."""
-    sites = [{"name": name, "patients": 400} for name in NAMES]
+    sites = [{"name": n, "patients": 400, "show_epsilon": n == "Ash"} for n in NAMES]
     nested = ward_settings() | {"sites": sites} | changes
     return make_study(nested, where="test")
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import ssl
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +12,8 @@ import uvicorn
 from starlette.concurrency import run_in_threadpool
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from common.errors import SettingsError
+from server.coordinator.door import LINGER_S, Door
 from server.coordinator.edge import make_edge
 from server.coordinator.fleet import register_pending
 from server.coordinator.folder import CoordinatorFolder, renew_certificates
@@ -20,7 +21,7 @@ from server.coordinator.guard import Guard
 from server.coordinator.settings import EdgeLimits
 
 _log = logging.getLogger("wardround.edge")
-HEAD_BYTES, LINGER_S = 16 * 1024, 2.0
+HEAD_BYTES = 16 * 1024
 PENDING_S, RENEW_S = 5.0, 6 * 3600.0
 
 
@@ -43,7 +44,6 @@ class EdgeServer(uvicorn.Server):
                 ssl_keyfile=folder.server_key,
                 ssl_context_factory=_only_tls_1_3,
                 h11_max_incomplete_event_size=HEAD_BYTES,
-                limit_concurrency=edge.limits.connections,
                 timeout_keep_alive=edge.limits.idle_s,
                 timeout_graceful_shutdown=10,
                 proxy_headers=False,  # this is the door: the address is the connection's own
@@ -54,7 +54,7 @@ class EdgeServer(uvicorn.Server):
         )
 
     async def startup(self, sockets: Any = None) -> None:
-        """Listen, with a deadline for the handshake too, which uvicorn's own start does not set."""
+        """Listen at a door of our own, which counts and bounds what has not shaken hands yet."""
         await self.lifespan.startup()
         config, limits = self.config, self._folder.settings.edge.limits
 
@@ -64,16 +64,15 @@ class EdgeServer(uvicorn.Server):
             )
             return made
 
-        listening = await asyncio.get_running_loop().create_server(
-            protocol,
-            config.host,
-            config.port,
-            ssl=config.ssl,
-            backlog=config.backlog,
-            ssl_handshake_timeout=limits.head_s,
-            ssl_shutdown_timeout=LINGER_S,
-        )
-        self.servers, self.started = [listening], True
+        try:
+            door = Door(config.host, config.port, protocol, config.ssl, limits)
+        except OSError as error:
+            raise SettingsError(
+                f"the edge cannot listen: {error.strerror}",
+                where=f"{config.host}:{config.port}",
+                remedy="is one running already? else set edge.bind and edge.port",
+            ) from None
+        self.servers, self.started = [door], True  # type: ignore[list-item]
 
     async def serve(self, sockets: Any = None) -> None:
         """Serve until told to stop, and look after certificate and node keys meanwhile."""
@@ -104,32 +103,24 @@ def serve_edge(folder: CoordinatorFolder, app: Guard | None = None) -> None:
 
 
 def bounded_protocol(limits: EdgeLimits) -> type[H11Protocol]:
-    """Return uvicorn's protocol with a deadline for each request's head.
-
-    An address has a bounded number of connections; more are cut off without an answer.
-    """
-    held: Counter[str] = Counter()
+    """Return uvicorn's protocol with a deadline for each request's head, which tells its end."""
 
     class BoundedProtocol(H11Protocol):
         """See `bounded_protocol`."""
 
         _deadline: asyncio.TimerHandle | None = None
-        _address: str | None = None
+
+        def __init__(self, *args: Any, **more: Any) -> None:
+            super().__init__(*args, **more)
+            self.ended = asyncio.Event()
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._address = self.client[0] if self.client else ""
-            held[self._address] += 1
-            if held[self._address] > limits.connections_per_address:
-                _log.warning("%s: too many connections", self._address)
-                transport.abort()
-            else:
-                self._await_head()
+            self._await_head()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._disarm()
-            if self._address is not None:
-                _release(held, self._address)
+            self.ended.set()
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
@@ -158,12 +149,6 @@ def bounded_protocol(limits: EdgeLimits) -> type[H11Protocol]:
                 self.transport.abort()
 
     return BoundedProtocol
-
-
-def _release(held: Counter[str], address: str) -> None:
-    held[address] -= 1
-    if not held[address]:
-        del held[address]
 
 
 def _only_tls_1_3(config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:

@@ -24,16 +24,23 @@ def privacy_section(said: Said) -> Section:
         Para(f"Profile {said['profile']}. {said['gives']}"),
         Para(f"Not protected. {said['lacks']}"),
     ]
-    if not said["epsilon"]:
+    if not (most := said["at_most"]):
         return Section("Privacy", [*blocks, Para(f"There is no epsilon: {said['unknown']}.")])
+    blocks += [
+        Para(said["basis"]),
+        Para(
+            f"What the whole plan costs a patient of any site: epsilon at most "
+            f"{most['replace_one']:.2f} (a patient exchanged), {most['zero_out']:.2f} (a patient "
+            f"taken out), at delta {most['delta']:g}."
+        ),
+    ]
     costs = list(said["epsilon"].items())
     rows = [
         (site, f"{c['replace_one']:.2f}", f"{c['zero_out']:.2f}", f"{c['delta']:g}")
         for site, c in costs[:MOST]
     ]
     head = ("site", "epsilon (a patient exchanged)", "epsilon (a patient taken out)", "delta")
-    blocks += [Para(said["basis"]), Para("What the whole plan costs a patient of each site:")]
-    blocks += [Grid(head, rows)]
+    blocks += [Para("Of the sites that let it be shown:"), Grid(head, rows)] if rows else []
     if len(costs) > MOST:
         blocks.append(Para(f"{len(costs) - MOST:,} more sites: privacy.json."))
     return Section("Privacy", blocks)

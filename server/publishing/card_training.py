@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from common.pages import count
+from server.page.epsilon import shown_patients
 from server.publishing.blocks import Block, Grid, Para, Section, Terms
 from server.publishing.documents import code
 from server.publishing.reading import Given
-from server.publishing.small import shown
 from server.state import RoundRecord
 
 MOST = 200
@@ -41,7 +41,7 @@ def _sites(given: Given) -> list[Block]:
     closed = [record for record in given.records if record.closed]
     took, listed = Counter(s for r in closed for s in r.accepted), given.study.sites
     names = [site.name for site in listed] or sorted(took | _dropped(given.records))
-    declared = {site.name: shown(site.patients) for site in listed}
+    declared = {site.name: shown_patients(site.patients) for site in listed}
     rows = [
         (name, str(took[name]), why(given.records, name), declared.get(name, "not declared"))
         for name in names[:MOST]

@@ -99,16 +99,24 @@ def theta_digest(meta: Tensor) -> str:
 
 
 def privacy(given: Given) -> dict[str, Any]:
-    """Return privacy.json: the statement, of the whole plan, and what it rests on."""
+    """Return privacy.json: the statement, of the whole plan, and what it rests on.
+
+    epsilon: of sites that let it be shown. at_most: of any site, which names none.
+    """
     said = privacy_statement(given.study, private=given.private)
+    shown = {site.name for site in given.study.sites if site.show_epsilon}
+    costs: Mapping[str, Mapping[str, float]] = said["epsilon"]
+    keys = ("replace_one", "zero_out", "delta")
     basis = DECLARED if given.private else SIMULATED if given.simulated else NO_SECRETS
     return {
         "schema": 1,
         "study": given.study.id,
         "finished": given.finished,
         **said,
+        "epsilon": {site: dict(cost) for site, cost in costs.items() if site in shown},
+        "at_most": {k: max(c[k] for c in costs.values()) for k in keys} if costs else {},
         "unknown": reason(given.study, said["unknown"]),
-        "basis": basis if said["epsilon"] else "",
+        "basis": basis if costs else "",
     }
 
 

@@ -33,17 +33,18 @@ from common.publication.manifest import (
     spelled,
 )
 from common.study import study_toml
+from server.page.epsilon import FEWEST
 from server.publishing import documents
 from server.publishing.blocks import as_markdown, as_page
 from server.publishing.card import card, unfinished
 from server.publishing.network import network
 from server.publishing.reading import Given
 from server.publishing.sbom import NoList, sbom
-from server.publishing.small import LEAST, declares_few
+from server.publishing.small import declares_few
 
 Files = dict[str, bytes]
 T = TypeVar("T")
-NO_STUDY = f"{STUDY}: not published, it declares a number of patients below {LEAST}"
+NO_STUDY = f"{STUDY}: not published, it declares a number of patients below {FEWEST}"
 NO_SIGNATURE = f"{SIGNATURE}: exported without the coordinator's folder, nobody vouches for it"
 NO_SEAL = f"{SEAL}: the study has no signature here"
 

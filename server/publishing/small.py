@@ -1,24 +1,16 @@
 """Numbers of patients that are too small to be published, and where a study declares them."""
 
 from common.study import Study
+from server.page.epsilon import FEWEST
 
-LEAST = 20
-FEW = f"fewer than {LEAST}"
-WITHHELD = f"not told here: the reason names a declared number of patients below {LEAST}"
-
-
-def shown(patients: int) -> str:
-    """Return a declared number of patients as it may be shown; 0 is none declared."""
-    if patients == 0:
-        return "not declared"
-    return f"{patients:,}" if patients >= LEAST else FEW
+WITHHELD = f"not told here: the reason names a declared number of patients below {FEWEST}"
 
 
 def declares_few(study: Study) -> bool:
-    """Whether the study declares a number of patients below LEAST, of a site or of a class."""
+    """Whether the study declares fewer than FEWEST patients, of a site or of a class."""
     sizes = [site.patients for site in study.sites if site.patients]
     classes = [n for site in study.sites for pair in site.classes.values() for n in pair]
-    return any(n < LEAST for n in (*sizes, *classes))
+    return any(n < FEWEST for n in (*sizes, *classes))
 
 
 def reason(study: Study, text: str) -> str:

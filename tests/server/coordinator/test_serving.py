@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 import server.coordinator.serving as module
+from common.errors import SettingsError
 from server.coordinator.folder import CoordinatorFolder
 from server.coordinator.serving import EdgeServer
 from tests.coordinating import make_folder, serving, upstream, with_limits
@@ -280,10 +281,41 @@ def test_who_sends_a_body_too_slowly_is_told_so(folder: CoordinatorFolder) -> No
                 assert b"408" in found[:13] or b"207" in found[:13], found
 
 
+def silent(folder: CoordinatorFolder) -> socket.socket:
+    """Connect and never shake hands."""
+    return socket.create_connection(("127.0.0.1", folder.settings.edge.port), timeout=15)
+
+
 def test_one_address_cannot_hold_all_connections(tmp_path: Path) -> None:
     folder = with_limits(make_folder(tmp_path / "c"), connections_per_address=2, head_s=30)
-    with edge(folder), line(folder), line(folder), line(folder) as third:
-        assert rest(third) == b""
+    with edge(folder), ExitStack() as stack:
+        held = [stack.enter_context(closing(silent(folder))) for _ in range(3)]
+        assert held[-1].recv(1) == b""
+
+
+def test_a_port_in_use_is_told_as_such(folder: CoordinatorFolder) -> None:
+    taken = socket.create_server(("127.0.0.1", folder.settings.edge.port))
+    with closing(taken), pytest.raises(SettingsError, match="cannot listen"):
+        module.serve_edge(folder)
+
+
+def test_places_of_those_who_have_gone_are_free_again(tmp_path: Path) -> None:
+    folder = with_limits(make_folder(tmp_path / "c"), connections_per_address=2, head_s=1)
+    with edge(folder):
+        for _ in range(3):
+            with closing(silent(folder)), closing(silent(folder)) as second:
+                assert second.recv(1) == b""  # its handshake is too late
+        for _ in range(5):
+            with httpx.Client(verify=trust(folder), trust_env=False, timeout=20) as client:
+                assert client.get(url(folder, "/health")).status_code == 200
+            time.sleep(0.1)
+
+
+def test_all_together_hold_no_more_connections_than_set(tmp_path: Path) -> None:
+    folder = with_limits(make_folder(tmp_path / "c"), connections=4, head_s=30)
+    with edge(folder), ExitStack() as stack:
+        held = [stack.enter_context(closing(silent(folder))) for _ in range(5)]
+        assert held[-1].recv(1) == b""
 
 
 def test_an_overlong_head_is_refused(folder: CoordinatorFolder) -> None:

@@ -71,12 +71,14 @@ def test_a_site_that_never_took_part_is_counted_out() -> None:
     assert "| Elm | 0 | 1 x did not answer the roll call | 400 |" in text
 
 
-def test_epsilon_is_the_plans_and_says_what_it_rests_on() -> None:
+def test_epsilon_is_the_plans_of_sites_that_let_it_be_shown() -> None:
     given = given_of(privacy=NOISE)
     said = privacy(given)
     text, _ = written(given)
+    assert set(said["epsilon"]) == {"Ash"}
     cost = said["epsilon"]["Ash"]
     assert f"| Ash | {cost['replace_one']:.2f} | {cost['zero_out']:.2f} | 0.001 |" in text
+    assert f"of any site: epsilon at most {cost['replace_one']:.2f}" in text
     assert "do not rely on the epsilon" in text
 
 

@@ -1,0 +1,36 @@
+"""`wardround coordinator page`: a run folder as a live page."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def page(
+    *,
+    folder: Annotated[Path, typer.Option(help="The run's folder, as the server writes it.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8300,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="Holds the coordinator's token; made if missing. Without: read-only."),
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="study.toml, if the folder does not hold it.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to serve on. Whoever reaches it can read the page.")
+    ] = "127.0.0.1",
+    name: Annotated[
+        list[str] | None, typer.Option(help="Host name of the page beside localhost; repeatable.")
+    ] = None,
+) -> None:
+    """Show a run live: state, sites, rounds; pause, resume and stop for who holds the token."""
+    from common.study import read_study
+    from server.page.serving import PageServer, address_of, bind, open_page
+
+    app = open_page(folder, token_file, read_study(study) if study else None, name or ())
+    with bind(host, port) as listener:
+        sys.stdout.write(f"{address_of(listener)}\n")
+        sys.stdout.flush()
+        PageServer(app).run([listener])
