@@ -5,6 +5,7 @@ be read is a problem of its own, never a crash.
 """
 
 import json
+import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -73,6 +74,7 @@ class Folder:
     @cached_property
     def study(self) -> Study:
         """The study, if it is published."""
+        self.bytes(STUDY)  # a pipe in its place would be waited for
         try:
             return read_study(self.path / STUDY)
         except SettingsError as error:
@@ -122,6 +124,13 @@ class Folder:
             raise Problem(f"{name} holds no object")
         return found
 
+    def toml(self, name: str) -> dict[str, Any]:
+        """Return what stands in a TOML file."""
+        try:
+            return tomllib.loads(self.bytes(name).decode())
+        except ValueError as error:
+            raise Problem(f"{name} is no TOML") from error
+
     def bytes(self, name: str) -> bytes:
         """Return what a file holds; links are not followed."""
         path = self.path / name
@@ -145,3 +154,10 @@ class Folder:
         """The names that there should be."""
         manifest = self.manifest
         return {*manifest.files, MANIFEST, *([SIGNATURE] if manifest.signer else [])}
+
+
+def without_none(content: Any) -> Any:
+    """Return JSON without the keys that hold null, as TOML has it."""
+    if isinstance(content, dict):
+        return {key: without_none(value) for key, value in content.items() if value is not None}
+    return [without_none(value) for value in content] if isinstance(content, list) else content

@@ -21,6 +21,8 @@ LABEL = "wardround/publication/v1"
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 TENSORS, MODEL, ONNX = "initialization.safetensors", "model.json", "network.onnx"
 STUDY, SEAL, RECORDS = "study.toml", "study.toml.sig", "rounds.jsonl"
+CANONICAL = "study.json"
+"""The study's canonical JSON, whose SHA-256 is its id: for later versions too."""
 PRIVACY, METRICS, BENEFIT, SBOM = "privacy.json", "metrics.json", "benefit.json", "sbom.cdx.json"
 CARD_TEXT, CARD_PAGE = "card.md", "card.html"
 ALWAYS = (TENSORS, MODEL, RECORDS, PRIVACY, CARD_TEXT, CARD_PAGE)

@@ -14,6 +14,7 @@ from common.files import sync_folder
 from common.onnx_files import NotExportable
 from common.publication.manifest import (
     BENEFIT,
+    CANONICAL,
     CARD_PAGE,
     CARD_TEXT,
     MANIFEST,
@@ -32,7 +33,7 @@ from common.publication.manifest import (
     sign,
     spelled,
 )
-from common.study import study_toml
+from common.study import canonical_json, study_toml
 from server.page.epsilon import FEWEST
 from server.publishing import documents
 from server.publishing.blocks import as_markdown, as_page
@@ -132,6 +133,7 @@ def _add_study(files: Files, given: Given) -> Given:
     if declares_few(given.study):
         return given.noting(NO_STUDY)
     files[STUDY] = study_toml(given.study).encode()
+    files[CANONICAL] = canonical_json(given.study).encode()
     if not given.signatures.seal:
         return given.noting(NO_SEAL)
     files[SEAL] = given.signatures.seal.encode() + b"\n"

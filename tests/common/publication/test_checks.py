@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,11 +20,13 @@ from common.crypto import SigningKey, fresh_key
 from common.errors import RunFolderError
 from common.publication.checks import Check, check_folder
 from common.publication.manifest import (
+    CANONICAL,
     MANIFEST,
     METRICS,
     MODEL,
     ONNX,
     RECORDS,
+    SEAL,
     SIGNATURE,
     STUDY,
     TENSORS,
@@ -31,6 +34,7 @@ from common.publication.manifest import (
     spelled,
 )
 from common.publication.model_file import ModelFile
+from common.signed_study import seal_study
 from tests.publishing import (
     coordinator,
     publish,
@@ -156,6 +160,14 @@ def test_a_folder_or_a_link_is_no_file(published: Published) -> None:
         assert "hashes" in failed(copy)
 
 
+def test_a_pipe_is_no_file_and_is_not_waited_for(published: Published) -> None:
+    for name in {p.name for p in published.signed.iterdir()} - {MANIFEST}:
+        with copy_of(published.signed) as copy:
+            (copy / name).unlink()
+            os.mkfifo(copy / name)
+            assert failed(copy)
+
+
 @EXAMPLES
 @given(data=st.data())
 def test_renamed_and_exchanged_files_are_told(published: Published, data: st.DataObject) -> None:
@@ -219,10 +231,41 @@ def test_a_forger_who_signs_anew_is_told_by_the_key_and_by_the_study(published: 
         remade(copy, lambda dump: dump | {"created": "2027-01-01T00:00:00+00:00"}, key=MALLORY)
         assert failed(copy) == {"seal"}  # which the coordinator has signed
         assert failed(copy, published.key) == {"signature", "seal"}
-        (copy / "study.toml.sig").unlink()
+        (copy / SEAL).unlink()
         remade(copy, key=MALLORY)
+        assert "another key" not in found(copy, "signature").found
         assert failed(copy) == set()  # nothing in the folder can tell: the key must be known
         assert failed(copy, published.key) == {"signature"}
+
+
+def test_a_study_that_was_changed_is_told_whatever_else_was_changed_with_it(
+    published: Published,
+) -> None:
+    for name in (STUDY, CANONICAL):
+        with copy_of(published.unsigned) as copy:
+            text = (copy / name).read_bytes()
+            (copy / name).write_bytes(text.replace(b"years", b"weeks"))
+            remade(copy)
+            assert failed(copy) == {"study"}
+            (copy / name).unlink()
+            remade(copy)
+            assert failed(copy) == {"study"}
+
+
+def test_a_study_of_a_version_with_other_settings_can_still_be_checked(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its id is that of study.json as it stands, not of what this version makes of study.toml."""
+    monkeypatch.setattr("common.study.Study.id", "0" * 64)
+    assert failed(published.signed, published.key) == set()
+
+
+def test_a_seal_of_another_study_is_told(published: Published) -> None:
+    with copy_of(published.signed) as copy:
+        seal = seal_study(study_of(), MALLORY).text.encode() + b"\n"
+        (copy / SEAL).write_bytes(seal)
+        remade(copy, key=MALLORY)
+        assert failed(copy) == {"seal"}
 
 
 def test_a_signature_that_was_taken_off_is_told_to_who_knows_the_key(published: Published) -> None:
@@ -304,7 +347,7 @@ def test_a_round_that_is_missing_or_told_twice_is_told(published: Published) -> 
             assert failed(copy) == {"rounds"}
 
 
-@pytest.mark.parametrize("name", [MANIFEST, MODEL, "privacy.json", STUDY, RECORDS])
+@pytest.mark.parametrize("name", [MANIFEST, MODEL, "privacy.json", STUDY, CANONICAL, RECORDS])
 def test_nonsense_is_a_problem_and_no_crash(published: Published, name: str) -> None:
     for nonsense in (b"", b"\xff\xfe", b"[" * 100_000, b"{}", b"null", b"a = " + b"[" * 100_000):
         with copy_of(published.unsigned) as copy:

@@ -1,6 +1,7 @@
 """`wardround coordinator export` and `wardround verify`, as typed."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,10 @@ def test_a_key_that_is_none_is_refused(tmp_path: Path) -> None:
     for key in ("abc", "g" * 64, " "):
         with pytest.raises(SettingsError, match="no public key"):
             run("verify", tmp_path, "--key", key)
+
+
+def test_both_are_commands_of_the_package() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    groups = project["entry-points"]
+    assert groups["wardround.commands"]["verify"] == f"{verify.__module__}:verify"
+    assert groups["wardround.coordinator.commands"]["export"] == f"{export.__module__}:export"
