@@ -4,12 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo test check test-e2e test-postgres bench sinusoid format clean
+.PHONY: demo federation test check test-e2e test-postgres bench sinusoid format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
 	$(BIN)/wardround simulate --scenario few-shot --output $(OUT)/few-shot
 	$(BIN)/wardround simulate --scenario cross-domain --output $(OUT)/cross-domain
+
+federation: $(VENV)/.demo
+	$(BIN)/python -m simulation.federation_demo
 
 test: $(VENV)/.dev check
 

@@ -4,6 +4,8 @@ The same object serves the in-process grid, Flower's simulation and a deployment
 """
 
 import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +21,9 @@ from common.sources import RunSettings, simulated_source
 from common.study import Study, read_study
 from server.masked import MaskedAsk, MaskedSums
 from server.masked_setup import Line, SetUp
-from server.rounds import GridAsk, Roster, call_roll
+from server.rounds import POLL_S, Answers, Ask, GridAsk, Roster, call_roll
 from server.run import Assembled, RunOptions, run_study
+from server.state import ServerState
 from server.votes import GridVotes, MaskedVotes
 
 app = ServerApp()
@@ -35,10 +38,11 @@ def main(grid: Grid, context: Context) -> None:
     study, seed = _study(config), int(config["seed"])
 
     def assemble() -> Assembled:
-        roster = call_roll(grid, study)
+        roster = call_roll(grid, study, _enrolled(config))
         sites = list(roster.weight_of)
         if study.privacy.profile == "masked":
-            return Assembled(sites, *_masked(grid, study, roster, config))
+            ask, ask_votes = _masked(grid, study, roster, config)
+            return Assembled(sites, _attended(ask, study, roster), ask_votes)
         votes = GridVotes(Line(grid, study, roster.node_of))
         return Assembled(sites, GridAsk(grid, study, roster), votes)
 
@@ -57,6 +61,39 @@ def _log_to_stderr_if_nowhere_else() -> None:
     if not logger.hasHandlers():
         logger.addHandler(logging.StreamHandler())
         logger.setLevel(logging.INFO)
+
+
+def _enrolled(config: RunSettings) -> Callable[[], Mapping[str, int]] | None:
+    """Return how to find the node of each enrolled key; None where nobody has enrolled."""
+    if not config.get("coordinator"):
+        return None
+    from server.coordinator.fleet import SuperLinkDown, control_api, site_nodes
+    from server.coordinator.folder import open_folder
+    from server.coordinator.quick import quicken_grid
+
+    quicken_grid()
+    folder = open_folder(Path(str(config["coordinator"])))
+
+    def nodes() -> Mapping[str, int]:
+        try:
+            with control_api(folder) as api:
+                return site_nodes(folder, api)
+        except SuperLinkDown:
+            return {}  # they are greeted again
+
+    return nodes
+
+
+def _attended(ask: Ask, study: Study, roll: Roster) -> Ask:
+    """Return the way to ask, before which sites that have come are noticed and a quorum awaited."""
+
+    def attended(state: ServerState, cohort: Sequence[str]) -> Answers:
+        presence, server = roll.presence, study.server
+        quorum = math.ceil(server.quorum * len(cohort))
+        presence.wait_for(quorum, cohort, until=presence.clock() + server.deadline_s, poll_s=POLL_S)
+        return ask(state, cohort)
+
+    return attended
 
 
 def _masked(

@@ -6,7 +6,7 @@ site costs one deadline, and one that joins late needs no restart.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from common.messages import HELLO_TYPE, Greeting, hello_request, read_greeting
@@ -19,12 +19,14 @@ class Presence:
     """The nodes of a study's sites. away: those not to be waited for.
 
     A study that names no sites takes all that answer. A name that a present node holds is not given
-    to another one.
+    to another one. bound: the node of each enrolled key, by the name that it was enrolled under;
+    then a name counts from that node only, and else a node is believed the name that it says.
     """
 
     grid: Post
     study: Study
     clock: Callable[[], float] = time.monotonic
+    bound: Callable[[], Mapping[str, int]] | None = None
     node_of: dict[str, int] = field(default_factory=dict)
     away: set[str] = field(default_factory=set)
     _waiting: dict[str, int] = field(default_factory=dict)
@@ -60,8 +62,10 @@ class Presence:
             self._greeted |= dict.fromkeys(new, self.clock())
         answers: Outcome[Greeting] = Outcome()
         pull(self.grid, self._waiting, read_greeting, answers)
+        bound = self.bound() if self.bound and answers.accepted else None
         for node, greeting in sorted(answers.accepted.items()):
-            self._take(node, greeting)
+            if bound is None or bound.get(greeting.site) == node:
+                self._take(node, greeting)
 
     def wait_for(self, count: int, sites: Iterable[str], *, until: float, poll_s: float) -> None:
         """Refresh until so many of the sites are here, or it is `until` by the clock."""

@@ -43,17 +43,20 @@ class Roster:
         return self.presence.node_of
 
 
-def call_roll(grid: Post, study: Study) -> Roster:
+def call_roll(
+    grid: Post, study: Study, bound: Callable[[], Mapping[str, int]] | None = None
+) -> Roster:
     """Return the roster: asks every online node for its name until all named sites are there.
 
     A study that names no sites takes all that answer, with equal weights. Nodes that hold another
-    study, are not on its list, or claim a name that another node holds, are left out.
+    study, are not on its list, or claim a name that another node holds, are left out; with `bound`
+    those too that claim a name under which another key was enrolled.
 
     Raises:
         QuorumNotReached: at the deadline fewer sites than the quorum have answered.
     """
     listed = {site.name: site.weight for site in study.sites}
-    server, presence = study.server, Presence(grid, study)
+    server, presence = study.server, Presence(grid, study, bound=bound)
     end = time.monotonic() + server.deadline_s
     presence.refresh()
     while time.monotonic() < end and not _complete(presence, set(listed)):

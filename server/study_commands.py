@@ -22,23 +22,21 @@ def sign(
             help="The coordinator's folder: its key signs, and its edge serves the study."
         ),
     ] = None,
-    bundle: Annotated[
-        Path | None, typer.Option(help="App bundle (flwr build) that runs of the study carry.")
-    ] = None,
 ) -> None:
-    """Sign a study, so that hospitals can tell that it is yours and unchanged.
+    """Sign a study and its runs' bundle, so that hospitals can tell that both are yours.
 
     STUDY is its study.toml; the seal is written beside it, study.toml.sig.
     """
     from common.files import write_atomically
     from common.signed_study import seal_path, seal_study
     from common.study import read_study
+    from server.coordinator.bundle import make_bundle
     from server.coordinator.folder import open_folder
 
     read = read_study(study)
     signer = _signer(key, folder)
-    content = bundle.read_bytes() if bundle else None
-    sealed = seal_study(read, signer, bundle=content).text.encode() + b"\n"
+    bundle = make_bundle()
+    sealed = seal_study(read, signer, bundle=bundle).text.encode() + b"\n"
     served = open_folder(folder).study if folder else None
     if served:
         served.parent.mkdir(exist_ok=True)

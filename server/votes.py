@@ -82,7 +82,7 @@ class GridVotes:
 class MaskedVotes:
     """Asks for the sum of the histograms under masks; an `AskVotes`.
 
-    A session serves the ballots of the same sites; its turns are the study's releases.
+    A session serves the ballots of the same sites, one after the other.
     """
 
     setup: SetUp

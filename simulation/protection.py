@@ -40,9 +40,6 @@ def protect(
     coin = max(COIN, math.ceil(1000 * FEWEST_GROUPS / smallest) / 1000)
     dump["episodes"] |= {"support": GROUP, "query": GROUP, "prevalence": "natural"}
     dump["server"] |= {"optimizer": "sgd", "meta_lr": META_LR}
-    evaluation = dump["evaluation"]
-    releases = evaluation["metric_releases"]
-    metrics = [MetricReleases(std=evaluation["metric_std"], releases=releases)] if releases else []
     dump["privacy"] |= {
         "profile": profile,
         "aggregation": AGGREGATION[profile],
@@ -53,6 +50,12 @@ def protect(
             coin=coin,
             rounds=dump["server"]["rounds"] + dump["privacy"]["spare_rounds"],
             delta=dump["privacy"]["delta"],
-            metrics=metrics,
+            metrics=_metrics(dump["evaluation"]),
         ),
     }
+
+
+def _metrics(evaluation: Mapping[str, Any]) -> list[MetricReleases]:
+    """Return the releases of metrics that a site would make at most."""
+    releases, std = evaluation["metric_releases"], evaluation["metric_std"]
+    return [MetricReleases(std=std, releases=releases)] if releases else []

@@ -25,7 +25,7 @@ OWNERS = {
         "client/votes_app.py",
         "client/executor/",
         "server/app.py",
-        "server/coordinator/fleet.py",
+        "server/coordinator/",
         "server/exchange.py",
         "server/masked_setup.py",
         "server/masked_turn.py",

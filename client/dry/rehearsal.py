@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,14 +60,22 @@ def rehearse(admitted: Admitted, *, theta: Tensor | None = None) -> list[Rehears
     Raises:
         WardroundError: as in a real round.
     """
-    study, folder = admitted.study, admitted.hospital.folder
-    opened = open_site({"node": str(folder)}, {}, study.id)
-    with tempfile.TemporaryDirectory(prefix="dry-run-") as scratch:
-        if opened.books is not None:
-            opened = opened._replace(books=open_books(_copy(admitted, Path(scratch))))
+    study = admitted.study
+    with _paying_for_show(admitted) as opened:
         begun = flatten(opened.learner.initial) if theta is None else theta
         said = list(_messages(admitted, opened, Instruction(study.id, 1, begun)))
     return [Rehearsed(m, list(fields_of(m, c, study)), wire_objects(c)) for m, c in said]
+
+
+def rehearse_update(admitted: Admitted) -> None:
+    """Compute the update of the study's first round, and forget it.
+
+    Raises:
+        WardroundError: as in a real round.
+    """
+    with _paying_for_show(admitted) as opened:
+        asked = Instruction(admitted.study.id, 1, flatten(opened.learner.initial))
+        _update(opened, asked)
 
 
 def write_rehearsal(rehearsed: list[Rehearsed], folder: Path) -> None:
@@ -87,6 +96,16 @@ def write_rehearsal(rehearsed: list[Rehearsed], folder: Path) -> None:
             descriptor = os.open(place / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
+
+
+@contextmanager
+def _paying_for_show(admitted: Admitted) -> Iterator[Opened]:
+    """Open the study's site with a copy of its ledger, which is thrown away."""
+    opened = open_site({"node": str(admitted.hospital.folder)}, {}, admitted.study.id)
+    with tempfile.TemporaryDirectory(prefix="dry-run-") as scratch:
+        if opened.books is not None:
+            opened = opened._replace(books=open_books(_copy(admitted, Path(scratch))))
+        yield opened
 
 
 def _messages(admitted: Admitted, opened: Opened, asked: Instruction) -> Iterator[Said]:

@@ -5,13 +5,13 @@ import time
 from typing import Any
 
 from client.executor.codes import clean_code
-from client.executor.events import Event
 from client.executor.gauges import Gauges
 from client.executor.place import EXECUTOR, SUPERNODE
 from client.executor.status import Status, count
 from client.executor.troubles import Troubles
 from client.logs import Log
 from common.errors import SettingsError
+from common.processes.events import Event
 
 EXIT = re.compile(r"Exit Code: (\d{1,4})")
 LOUD = ("WARNING", "ERROR", "CRITICAL")

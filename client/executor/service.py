@@ -14,8 +14,6 @@ from contextlib import ExitStack
 from threading import Event as Flag
 
 from client.executor import child
-from client.executor.child import Child
-from client.executor.events import Event
 from client.executor.gauges import Gauges
 from client.executor.hearing import Hearing
 from client.executor.notify import notify
@@ -31,10 +29,12 @@ from client.executor.status import WRITTEN_S, Status, status_file, versions
 from client.executor.troubles import PATIENCE_S, Troubles
 from client.logs import Log, open_log
 from common.errors import SettingsError
+from common.processes.child import Child
+from common.processes.events import Event
 
 WIRING = "client.executor.wiring"
 EXECUTOR_GRACE_S, SEND_S, SUPERNODE_GRACE_S = 4.5, 0.4, 4.0
-HEARD = 1_000
+HEARD, REFUSED_PAUSE_S = 1_000, 5.0
 SILENT_S = {EXECUTOR: 60.0, SUPERNODE: 240.0}
 
 
@@ -135,6 +135,8 @@ class Service:
             return
         joined = self._status.contact > 0
         why = self._troubles.judge(self._status.trouble, time.monotonic(), joined=joined)
+        if self._troubles.passing(time.monotonic()):
+            each.hurry(REFUSED_PAUSE_S)
         self._status.trouble = self._status.trouble or "supernode-ended"
         self._log.warning("supernode ended", why=why, exit=code)
 

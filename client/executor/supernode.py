@@ -18,11 +18,11 @@ from typing import Any
 
 import httpx
 
-from client.executor.events import Events
 from client.executor.flower import FIRST_WAIT_S, LONGEST_WAIT_S, check_flower
-from client.executor.lifeline import hold_lifeline
 from client.executor.pace import Pace
 from client.executor.troubles import BAD_CERTIFICATE, REFUSED, UNKNOWN_NODE
+from common.processes.events import Events
+from common.processes.lifeline import hold_lifeline
 
 IDLE_S, REPLY_S, GRACE_S, TOLD_S = 3.0, 0.02, 8.0, 1.0
 

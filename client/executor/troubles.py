@@ -32,6 +32,10 @@ class Troubles:
         """Take note that the coordinator has been reached."""
         self._refused_since = None
 
+    def passing(self, now: float) -> bool:
+        """Return whether a refusal may be that of the minute, and worth asking again soon."""
+        return self._refused_since is not None and now - self._refused_since < self._patience_s
+
     def judge(self, code: str, now: float, *, joined: bool) -> str:
         """Return in words why the SuperNode ended, if it may try again.
 

@@ -1,5 +1,6 @@
 """What the executor is put together from at a hospital: the app, its node config, the approvals."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from client.executor.executor import App, Value
@@ -30,6 +31,22 @@ def approved_bundles(folder: Path) -> frozenset[str]:
     from client.gate.gate import approved_bundles
 
     return approved_bundles(folder)
+
+
+def warm(folder: Path) -> None:
+    """Compute a round of every approved study offline, so that the first real one finds all ready.
+
+    Nothing is sent, paid or kept; what fails here fails again, with its reason, when it is asked.
+    """
+    from client.dry.rehearsal import rehearse_update
+    from client.gate.approvals import approved_studies
+    from client.gate.gate import admit
+    from client.hospital import open_hospital
+    from common.errors import WardroundError
+
+    for study in approved_studies(open_hospital(folder).state):
+        with suppress(WardroundError):
+            rehearse_update(admit(folder, study))
 
 
 def note_refusal(folder: Path, kind: str, run: int, code: str) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from threading import Event, Thread
 from types import ModuleType
 
-from client.executor.events import Events
-from client.executor.lifeline import hold_lifeline
 from client.logs import about, relay
 from common.errors import SettingsError, WardroundError
+from common.processes.events import Events
+from common.processes.lifeline import hold_lifeline
 
 BEAT_S = 5.0
 
@@ -57,6 +57,7 @@ def _serve(
         report=events.send,
         note=partial(parts.note_refusal, folder),
     )
+    parts.warm(Path(folder))
     events.send("ready")
     Thread(target=_beat, args=(events, stopping), daemon=True, name="beat").start()
     executor.serve(stopping)

@@ -8,6 +8,8 @@
     masking_input      theta [d], the turn, who is asked       the masked update [d]
     masking_confirm    who has survived                        a signature; perhaps shares
     masking_reveal     the survivors' signatures               shares
+    votes              theta [d], study, release, task         noised counts [20], int64, the echo
+    votes_...          as masking_..., its input of votes      as masking_...
 
 Vectors are float32, or uint64 if masked, in one flat array. Everything is checked where it is read.
 Only plain numbers and texts are decoded, never objects. An update carries the round's echo and the

@@ -4,21 +4,29 @@ What has to be done follows from comparing both, so it may be done twice, late, 
 The API has no authentication, which is why it is reached on loopback only.
 """
 
+import hashlib
 import logging
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 import httpx
+from flwr.common.serde import user_config_to_proto
 from flwr.proto.control_pb2 import (
     ListNodesRequest,
     ListNodesResponse,
+    ListRunsRequest,
+    ListRunsResponse,
     RegisterNodeRequest,
     RegisterNodeResponse,
+    StartRunRequest,
+    StartRunResponse,
+    StopRunRequest,
     UnregisterNodeRequest,
 )
+from flwr.proto.fab_pb2 import Fab
 
 from common.certificates import flower_form
 from server.coordinator.folder import CoordinatorFolder
@@ -88,6 +96,31 @@ class ControlApi:
         """Turn a node away."""
         self._ask("unregister-node", UnregisterNodeRequest(node_id=number))
 
+    def start_run(self, bundle: bytes, config: Mapping[str, str | int | float | bool]) -> int:
+        """Start a run of the apps that the bundle names; return its id."""
+        given = user_config_to_proto(dict(config))
+        fab = Fab(hash_str=hashlib.sha256(bundle).hexdigest(), content=bundle)
+        answer = StartRunResponse()
+        answer.ParseFromString(
+            self._ask("start-run", StartRunRequest(fab=fab, override_config=given))
+        )
+        if not answer.HasField("run_id"):
+            raise SuperLinkRefuses("start-run: no run")
+        return answer.run_id
+
+    def run_status(self, run: int) -> str:
+        """Return Flower's word for a run, such as running or finished:completed; "" if unknown."""
+        answer = ListRunsResponse()
+        answer.ParseFromString(self._ask("list-runs", ListRunsRequest(run_id=run)))
+        if run not in answer.run_dict:
+            return ""
+        status = answer.run_dict[run].status
+        return ":".join(filter(None, (status.status, status.sub_status)))
+
+    def stop_run(self, run: int) -> None:
+        """End a run at once."""
+        self._ask("stop-run", StopRunRequest(run_id=run))
+
     def _ask(self, what: str, request: Encodes) -> bytes:
         headers = {"content-type": _MEDIA, "accept": _MEDIA}
         content = request.SerializeToString(deterministic=True)
@@ -103,7 +136,7 @@ class ControlApi:
 
 
 @contextmanager
-def control_api(folder: CoordinatorFolder) -> Iterator[Fleet]:
+def control_api(folder: CoordinatorFolder) -> Iterator[ControlApi]:
     """Open the Control API of the SuperLink that the settings name."""
     context = ssl.create_default_context(cafile=str(folder.ca))
     base = f"https://{folder.settings.superlink_address}"

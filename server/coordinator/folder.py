@@ -130,7 +130,7 @@ def open_folder(path: Path) -> CoordinatorFolder:
     Raises:
         SettingsError: it is none, or others may enter it.
     """
-    folder = CoordinatorFolder(path, read_settings(path))
+    folder = CoordinatorFolder(path.resolve(), read_settings(path))
     if path.stat().st_mode & 0o077:
         raise SettingsError(
             "the coordinator's folder is open to others", where=str(path), remedy="chmod 700 it"

@@ -19,6 +19,8 @@ from common.privacy.histograms import BINS, CELLS, Integers
 from common.study import Study
 from server.metrics import METRICS_FILE
 from server.state import INITIALIZATION_FILE, load_initialization
+from simulation.progress import Reporter
+from simulation.run import simulate_study
 from simulation.source import make_plan, tailored, virtual_sites
 from simulation.training import EngineSettings, train
 from tests.integration.conftest import NAMES
@@ -138,3 +140,16 @@ def test_virtual_hospitals_declare_the_truth(wards: Wards) -> None:
     for site in study.sites:
         assert set(site.classes) == set(TASKS)
         assert {sum(sizes) for sizes in site.classes.values()} == {site.patients}
+
+
+def test_what_sites_vote_is_reported_beside_the_truth(wards: Wards, tmp_path: Path) -> None:
+    settings = wards(metric_releases=1, metric_std=0.5)
+    results = simulate_study(settings, tmp_path / "run", resume=False, reporter=Reporter())
+    told = results["federated_metrics"]
+    gout = told["tasks"]["gout"]
+    assert "anaemia" in told["refused"]
+    for metric, tolerance in (("auroc", 0.15), ("brier", 0.05)):
+        assert abs(gout["estimates"][metric]["value"] - gout["truth"][metric]) < tolerance
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Federated metrics" in page
+    assert f"{gout['truth']['brier']:.3f}" in page

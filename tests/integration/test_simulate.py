@@ -65,23 +65,6 @@ def test_each_use_runs_from_table_to_report(
         assert html.escape(row["held_out"]) in (folder / "report.html").read_text()
 
 
-def test_what_sites_vote_is_reported_beside_the_truth(
-    wards: Wards, run: Run, tmp_path: Path
-) -> None:
-    folder = tmp_path / "run"
-    voting = ["--metric-releases", "1", "--metric-std", "0.5", "--output", folder]
-    code, out, err = run(*table_options(wards()), *voting, "--json")
-    assert code == 0, err
-    told = json.loads(out)["federated_metrics"]
-    gout = told["tasks"]["gout"]
-    assert "anaemia" in told["refused"]
-    for metric, tolerance in (("auroc", 0.15), ("brier", 0.05)):
-        assert abs(gout["estimates"][metric]["value"] - gout["truth"][metric]) < tolerance
-    page = (folder / "report.html").read_text()
-    assert "Federated metrics" in page
-    assert f"{gout['truth']['brier']:.3f}" in page
-
-
 def test_the_same_command_gives_the_same_numbers(wards: Wards, run: Run, tmp_path: Path) -> None:
     options = table_options(wards())
     rows = []

@@ -28,3 +28,7 @@ def approved_bundles(folder: Path) -> frozenset[str]:
 
 def note_refusal(folder: Path, kind: str, run: int, code: str) -> None:
     """Nothing is kept."""
+
+
+def warm(folder: Path) -> None:
+    """There is nothing to make ready."""

@@ -1,7 +1,6 @@
 """The executor against hostile requests and apps that fail, without Flower's processes."""
 
 import io
-import logging
 import sys
 import threading
 import tracemalloc
@@ -11,22 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from client.executor.codes import OTHER, clean_code
-from client.executor.executor import NO_APPROVALS, UNKNOWN, UNSENDABLE, WRONG_BUNDLE, WRONG_REPLY
+from client.executor.codes import OTHER
+from client.executor.executor import NO_APPROVALS, UNKNOWN, UNSENDABLE, WRONG_BUNDLE
 from client.executor.pace import Pace
 from client.executor.tasks import TaskLost, Unreachable, Unreadable
-from client.logs import Relay
-from common.errors import Refusal, SettingsError
+from common.errors import SettingsError
 from tests.client.executor.fakes import (
     APPROVED,
     BUNDLE,
     NODE,
     RUN,
     FakeTask,
-    Reports,
     answer,
     echo,
     executor,
@@ -174,51 +171,6 @@ def test_a_message_that_cannot_be_read_is_refused_by_code(code: str) -> None:
     assert answer(FakeTask(fails={"message": Unreadable(code)})) == code
 
 
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (ValueError(PATIENT), "ValueError"),
-        (Refusal("no-budget", PATIENT, where=PATIENT, remedy=PATIENT), "no-budget"),
-        (Refusal(PATIENT, "x", where="x", remedy="x"), OTHER),
-        (type(PATIENT, (Exception,), {})(), OTHER),
-        (SystemExit(PATIENT), "SystemExit"),
-        (RecursionError(PATIENT), "RecursionError"),
-        (KeyError(PATIENT), "KeyError"),
-    ],
-)
-def test_an_exceptions_text_leaves_by_no_door(error: BaseException, code: str) -> None:
-    def app(message: Message, context: Context) -> Message:
-        raise error from OSError(PATIENT)
-
-    task = FakeTask()
-    one, reports = executor([task], app)
-    assert one.step()
-    assert task.said == [code]
-    told = [event for event in reports.events if event.get("text") != str(error)]
-    assert PATIENT not in str(told)  # one of our own errors tells its text here, at the hospital
-    assert PATIENT not in str(reports.named("refused"))
-
-
-def test_an_apps_error_reply_is_reduced_to_a_code() -> None:
-    def app(message: Message, context: Context) -> Message:
-        return Message(Error(4711, PATIENT), reply_to=message)
-
-    assert answer(FakeTask(), app) == OTHER
-    named = lambda m, _: Message(Error(2, "wrong-study"), reply_to=m)  # noqa: E731
-    assert answer(FakeTask(), named) == "wrong-study"
-
-
-@pytest.mark.parametrize("reply", [None, PATIENT, RecordDict()])
-def test_whatever_is_no_message_is_no_reply(reply: object) -> None:
-    assert answer(FakeTask(), lambda *_: reply) == WRONG_REPLY
-
-
-def test_a_reply_to_somebody_else_is_not_sent() -> None:
-    other = request()
-    other.metadata.__dict__["_message_id"] = "m2"
-    assert answer(FakeTask(), lambda *_: Message(RecordDict(), reply_to=other)) == WRONG_REPLY
-
-
 def test_a_real_client_app_is_asked_through_its_handlers() -> None:
     app = ClientApp()
 
@@ -258,13 +210,6 @@ def test_a_task_that_is_lost_while_claimed_or_breaks_the_adapter_ends_nothing() 
     assert isinstance(following.said[0], Message)
 
 
-def test_a_round_that_is_no_number_is_not_repeated() -> None:
-    for group, told in (("12", "12"), ("1\n2", ""), ("9" * 40, ""), (PATIENT, "")):
-        one, reports = executor([FakeTask(asked=request(group=group))])
-        assert one.step()
-        assert reports.events[-1]["round"] == told
-
-
 def test_ten_thousand_queued_requests_are_handled_one_by_one_in_bounded_memory() -> None:
     asked = request()
     counts = {"answered": 0, "refused": 0}
@@ -302,23 +247,3 @@ def test_it_claims_at_once_when_busy_and_ever_more_rarely_when_idle() -> None:
     one.serve(Stopping())
     assert waits[:3] == [0.2, 0.2, 0.25]  # between the tasks, and after the last
     assert waits[-1] == 2.0
-
-
-def test_an_app_that_logs_an_exception_tells_its_type_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    reports, logger = Reports(), logging.getLogger("wardround.client")
-    monkeypatch.setattr(logger, "handlers", [Relay(reports)])
-    try:
-        raise ValueError(PATIENT)
-    except ValueError as error:
-        logger.exception("update failed")
-        logger.error("and again: %s", error)
-    assert PATIENT not in str(reports.events)
-    assert reports.events[0]["error"] == "ValueError"
-    assert reports.events[0]["message"] == "update failed"
-
-
-@pytest.mark.parametrize("text", ["", "a b", "é", "x" * 65, "4711", None, 5, "a\n"])
-def test_free_text_is_no_code(text: object) -> None:
-    assert clean_code(text) == OTHER

@@ -14,6 +14,7 @@ from client.executor.service import Service
 from client.executor.status import summary
 from client.logs import open_log
 from common.errors import SettingsError
+from common.processes.child import Hear
 
 Make = Callable[..., tuple[Service, dict[str, "FakeChild"]]]
 REQUEST = {"kind": "train.update", "round": "3", "seconds": 0.5}
@@ -22,7 +23,7 @@ REQUEST = {"kind": "train.update", "round": "3", "seconds": 0.5}
 class FakeChild:
     """A child whose life the test decides."""
 
-    def __init__(self, name: str, hear: child.Hear) -> None:
+    def __init__(self, name: str, hear: Hear) -> None:
         self.name, self.hear, self.pid, self.starts, self.heard = name, hear, 0, 0, 0.0
         self.ends: list[int] = []
         self.did: list[str] = []
@@ -39,6 +40,9 @@ class FakeChild:
             return None
         self.pid = 0
         return self.ends.pop()
+
+    def hurry(self, seconds: float) -> None:
+        self.did.append("hurried")
 
     def well(self) -> None:
         self.did.append("well")
@@ -60,7 +64,7 @@ def make(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         fakes: dict[str, FakeChild] = {}
 
         def fake(name: str) -> Callable[..., FakeChild]:
-            def started(place: object, port: int, hear: child.Hear, *_: object) -> FakeChild:
+            def started(place: object, port: int, hear: Hear, *_: object) -> FakeChild:
                 fakes[name] = FakeChild(name, hear)
                 return fakes[name]
 
@@ -120,6 +124,16 @@ def test_what_ends_is_started_again(make: Make) -> None:
     )
     one.run()
     assert {name: each.starts for name, each in fakes.items()} == {"supernode": 2, "executor": 2}
+
+
+def test_a_refused_node_asks_again_soon(make: Make) -> None:
+    _, fakes = made = make(
+        lambda c: c["supernode"].say("trouble", code="node-refused"),
+        lambda c: c["supernode"].ends.append(1),
+        lambda _: None,
+    )
+    made[0].run()
+    assert fakes["supernode"].did[0] == "hurried"
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -1,0 +1,1 @@
+"""Child processes: how a service starts, hears, restarts and ends them."""

@@ -1,0 +1,210 @@
+"""A study's run at a coordinator: start it or go on with it, see how it stands, hold it, end it.
+
+What is known of a run is in its folder (server/control.py, server/state.py); that the coordinator's
+processes were killed, or this command, changes nothing of it.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from common.errors import RunFolderError, SettingsError
+from common.files import write_atomically
+from common.signed_study import SignedStudy, read_signed_study
+from common.study import Study
+from server.control import Status, Wish, read_status, set_wish
+from server.coordinator import rosters
+from server.coordinator.bundle import make_bundle
+from server.coordinator.fleet import ControlApi, SuperLinkDown, control_api, register_pending
+from server.coordinator.folder import CoordinatorFolder
+from server.state import RECORDS_FILE, STATE_FILE
+
+RUN_FILE, RUNS = "flower-run.json", "runs"
+FINAL = ("below quorum", "stopped", "finished", "failed")
+POLL_S = 0.3
+
+
+class RunPlace(NamedTuple):
+    """A study as it is signed, and the folder of its run."""
+
+    signed: SignedStudy
+    path: Path
+
+    @property
+    def study(self) -> Study:
+        """The study."""
+        return self.signed.study
+
+
+def place_of(folder: CoordinatorFolder) -> RunPlace:
+    """Return the place of the run of the folder's study.
+
+    Raises:
+        SettingsError: there is no study, or its seal does not hold.
+    """
+    if not folder.study.exists():
+        raise SettingsError(
+            "there is no study yet",
+            where=str(folder.study),
+            remedy="wardround coordinator sign study.toml --folder DIR",
+        )
+    signed = read_signed_study(folder.study, key=folder.signer().public.hex())
+    return RunPlace(signed, folder.path / RUNS / signed.study.id[:12])
+
+
+def start_run(folder: CoordinatorFolder, *, seed: int = 0) -> RunPlace:
+    """Start the study's run, or go on with it from its last round; returns when Flower has it.
+
+    Raises:
+        SettingsError: it cannot be started as things are.
+        RunFolderError: it runs already.
+    """
+    place = place_of(folder)
+    _require_idle(place)
+    config = _config(folder, place, seed)
+    bundle = _bundle(place)
+    place.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    set_wish(place.path, "run")
+    with asking(folder) as api:
+        register_pending(folder, api)
+        run = api.start_run(bundle, config)
+    records = place.path / RECORDS_FILE
+    told = records.stat().st_size if records.exists() else 0
+    about = {"run": run, "started": time.time(), "told": told}
+    write_atomically(place.path / RUN_FILE, json.dumps(about).encode())
+    return place
+
+
+def _require_idle(place: RunPlace) -> None:
+    status = read_status(place.path) if place.path.exists() else None
+    if status and status.alive and status.phase not in FINAL:
+        raise RunFolderError(
+            f"the study runs already: {status.phase}, round {status.round_index}",
+            where=str(place.path),
+            remedy="wardround coordinator status; stop it first to start it anew",
+        )
+
+
+def _config(
+    folder: CoordinatorFolder, place: RunPlace, seed: int
+) -> dict[str, str | int | float | bool]:
+    roster = ""
+    if place.study.privacy.profile == "masked":
+        written = rosters.write_roster(folder, today=datetime.now(UTC).date())
+        if written is None:
+            raise SettingsError(
+                "no roster is signed by enough hospitals, and the study needs one",
+                where=str(folder.path),
+                remedy="wardround coordinator roster; then each hospital: wardround node roster",
+            )
+        roster = str(written.resolve())
+    return {
+        "study": str(folder.study.resolve()),
+        "output": str(place.path.resolve()),
+        "roster": roster,
+        "coordinator": str(folder.path.resolve()),
+        "resume": (place.path / STATE_FILE).exists(),
+        "seed": seed,
+    }
+
+
+def _bundle(place: RunPlace) -> bytes:
+    bundle = make_bundle()
+    if hashlib.sha256(bundle).hexdigest() != place.signed.seal.bundle:
+        raise SettingsError(
+            "the study was signed for runs of another version",
+            where=str(place.path),
+            remedy="wardround coordinator sign it again; hospitals then approve it again",
+        )
+    return bundle
+
+
+@contextmanager
+def asking(folder: CoordinatorFolder) -> Iterator[ControlApi]:
+    """Open the Control API.
+
+    Raises:
+        SettingsError: the coordinator's processes do not run.
+    """
+    try:
+        with control_api(folder) as api:
+            yield api
+    except SuperLinkDown as error:
+        raise SettingsError(
+            "the coordinator's processes do not run",
+            where=str(folder.path),
+            remedy="wardround coordinator start, in a window or as a service",
+        ) from error
+
+
+def wish(place: RunPlace, wanted: Wish) -> None:
+    """Have the run pause, go on or stop after its present round.
+
+    Raises:
+        RunFolderError: there is no run.
+    """
+    if not (place.path / RUN_FILE).exists():
+        raise RunFolderError(
+            "the study was never run", where=str(place.path), remedy="wardround coordinator run"
+        )
+    set_wish(place.path, wanted)
+
+
+def resume(folder: CoordinatorFolder) -> RunPlace:
+    """Let a paused run go on; one whose process has ended is started from its last round."""
+    place = place_of(folder)
+    status = read_status(place.path) if place.path.exists() else None
+    if status and status.alive and status.phase not in FINAL:
+        wish(place, "run")
+        return place
+    return start_run(folder)
+
+
+def attempts(place: RunPlace, start: int = 0) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield the records of attempts at rounds from a byte of the file on, each with its end."""
+    path = place.path / RECORDS_FILE
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(start)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            start += len(line)
+            yield start, json.loads(line)
+
+
+def follow(
+    folder: CoordinatorFolder,
+    place: RunPlace,
+    tell: Callable[[dict[str, object]], None],
+    *,
+    poll_s: float = POLL_S,
+) -> Status | None:
+    """Tell each attempt as it ends, until the run has ended; return its last status."""
+    about = json.loads((place.path / RUN_FILE).read_bytes())
+    told, began = int(about["told"]), float(about["started"])
+    while True:
+        over = _over(folder, int(about["run"]))
+        status = read_status(place.path)
+        for end, record in attempts(place, told):
+            tell(record)
+            told = end
+        fresh = status is not None and status.updated >= began
+        if (fresh and status and status.phase in FINAL) or over:
+            return status if fresh else None
+        time.sleep(poll_s)
+
+
+def _over(folder: CoordinatorFolder, run: int) -> bool:
+    """Return whether Flower says that the run has ended; a SuperLink that is down says nothing."""
+    try:
+        with control_api(folder) as api:
+            return api.run_status(run).startswith("finished")
+    except SuperLinkDown:
+        return False
