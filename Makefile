@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo federation test check test-e2e test-postgres bench sinusoid format clean
+.PHONY: demo federation test check test-e2e test-postgres test-browser bench sinusoid format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -24,6 +24,9 @@ check:
 
 test-e2e: $(VENV)/.ray
 	$(BIN)/pytest -m e2e
+
+test-browser: $(VENV)/.browser
+	$(BIN)/pytest -m browser
 
 # Needs the system's PostgreSQL (Debian: apt-get install postgresql); starts a server of its own.
 test-postgres: $(VENV)/.dev
@@ -48,8 +51,9 @@ $(VENV)/bin/python:
 
 $(VENV)/.demo: EXTRAS = demo
 $(VENV)/.dev: EXTRAS = demo,dev
+$(VENV)/.browser: EXTRAS = demo,dev,browser
 $(VENV)/.ray: EXTRAS = demo,dev,ray
 $(VENV)/.bench: EXTRAS = demo,bench
-$(VENV)/.demo $(VENV)/.dev $(VENV)/.ray $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.browser $(VENV)/.ray $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[$(EXTRAS)]'
 	touch $@

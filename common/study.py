@@ -91,7 +91,8 @@ class StudySite(Part):
     patients: the number of patient slots that the site has declared, public and fixed for the
     study; needed where noise is asked for. tasks: the names of those that it takes part in, again
     as declared; empty means all. classes: by task, how many negatives and positives the site has
-    declared; it votes on these tasks when the coordinator measures the model.
+    declared; it votes on these tasks when the coordinator measures the model. show_epsilon: the
+    site allows the study's live page to show what the plan costs its patients.
     """
 
     name: Name
@@ -99,6 +100,7 @@ class StudySite(Part):
     patients: int = Field(default=0, ge=0, le=100_000_000)
     tasks: tuple[Name, ...] = ()
     classes: dict[Name, tuple[Size, Size]] = Field(default_factory=dict)
+    show_epsilon: bool = False
 
 
 class Columns(Part):

@@ -1,4 +1,4 @@
-"""`make federation`: a coordinator and four hospitals as processes over TLS, from nothing to the end.
+"""`make federation`: a coordinator and four hospitals as processes over TLS, from nothing.
 
     python -m simulation.federation_demo [--output DIR] [--keep]
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common.algorithms.base import find_algorithm
 from common.errors import PrivacyError, SettingsError
 from common.privacy.cost import study_cost
 from common.study import Study
@@ -62,6 +61,8 @@ def privacy_statement(study: Study, *, private: bool) -> dict[str, Any]:
     }
     if not privacy.noise_multiplier:
         return said | {"unknown": "the study asks for no noise"}
+    from common.algorithms.base import find_algorithm  # torch, which the words do without
+
     group_wise = find_algorithm(study.algorithm.name).group_wise
     try:
         for site in study.sites:
