@@ -4,23 +4,16 @@ Input `x`, float32 [n, inputs], encoded by the study (common/features.py); outpu
 float32 [n]. The file contains the support: it is patient data.
 """
 
-import logging
-import warnings
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from common.errors import NonFiniteError
+from common.onnx_files import AGREE, EXTRA, ROWS, NotExportable, require_extra, run, written
 from common.personal.predictor import Predictor
 from common.randomness import generator
 
-EXTRA = "the extra is not installed: pip install 'wardround[onnx]'"
-AGREE, ROWS = 1e-5, 257
-
-
-class NotExportable(Exception):
-    """There is no ONNX file; the message says why."""
+__all__ = ["EXTRA", "NotExportable", "export"]
 
 
 class _Single(nn.Module):
@@ -42,17 +35,11 @@ def export(predictor: Predictor, support: Tensor) -> bytes:
         NotExportable: the extra is not installed, or torch cannot express a part of the model.
         NonFiniteError: the file predicts something else than the model.
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime
-        import onnxscript  # noqa: F401
-    except ImportError:
-        raise NotExportable(EXTRA) from None
-    data = _written(_Single(predictor), support.float())
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    require_extra()
+    data = written(_Single(predictor), support.float(), output="probability")
     noise = generator("onnx").standard_normal((ROWS, support.shape[1])).astype(np.float32)
     for rows in (noise, noise[:1], support.float().numpy()):
-        (found,) = session.run(None, {"x": rows})
+        found = run(data, rows)
         with torch.inference_mode():
             expected = predictor(torch.from_numpy(rows)).numpy()
         if found.shape != expected.shape or not np.abs(found - expected).max() <= AGREE:
@@ -61,31 +48,4 @@ def export(predictor: Predictor, support: Tensor) -> bytes:
                 where="model.onnx",
                 remedy="uninstall onnxruntime to go without it, and report this",
             )
-    return data
-
-
-def _written(module: nn.Module, rows: Tensor) -> bytes:
-    # Two rows at least: of one row, torch would take the number for a constant.
-    example = rows if len(rows) > 1 else rows.repeat(2, 1)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's own, on its own ways
-            program = torch.onnx.export(
-                module,
-                (example,),
-                input_names=["x"],
-                output_names=["probability"],
-                dynamic_shapes=({0: torch.export.Dim("patients")},),
-                dynamo=True,
-                verbose=False,
-            )
-    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
-        raise NotExportable(f"torch could not export it: {type(error).__name__}") from error
-    if program is None:
-        raise NotExportable("torch exported nothing")
-    proto = program.model_proto
-    for part in (proto.graph, *proto.graph.node, *proto.graph.value_info, *proto.functions):
-        del part.metadata_props[:]  # where on this machine each line of code stands
-    data: bytes = proto.SerializeToString()
     return data

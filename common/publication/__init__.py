@@ -1,0 +1,1 @@
+"""What a federation publishes: a folder that anybody can check without asking anybody."""
