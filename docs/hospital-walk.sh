@@ -57,3 +57,39 @@ for site in cleveland hungarian switzerland va; do
   say wardround node audit
   cd ..
 done
+
+# The same check over an OMOP CDM 5.4 export and over FHIR R4 bundles (synthetic patients, Synthea).
+[ -d "$data/../synthea27_omop" ] || exit 0
+mkdir omop fhir
+cat > samples.toml <<'END'
+schema = 1
+name = "samples"
+purpose = "To try the OMOP and FHIR sources"
+columns = { patient = "person_id" }
+features = [
+  { name = "age", unit = "years", usual = [20, 80] },
+  { name = "sex", kind = "category", categories = ["F", "M"] },
+  { name = "sbp", unit = "mmHg", usual = [100, 160], plausible = [60, 260] },
+  { name = "weight", unit = "kg", usual = [45, 110], plausible = [20, 300] },
+]
+tasks = [{ name = "sinusitis", column = "sinusitis" }]
+END
+cat > omop/site.toml <<END
+schema = 1
+site = "omop"
+source = { kind = "omop", path = "$data/../synthea27_omop/Synthea27Nj_5.4.zip", cohort = { index = "2015-01-01", lookback = 1825, outcome = 1825, washout = false }, features = [
+  { name = "sbp", concepts = [3004249] }, { name = "weight", concepts = [3025315] },
+], labels = [{ name = "sinusitis", concepts = [40481087, 257012, 4283893] }] }
+END
+cat > fhir/site.toml <<END
+schema = 1
+site = "fhir"
+source = { kind = "fhir", path = "$data/../fhir_synthea_r4", cohort = { index = "2014-01-01", lookback = 3650, outcome = 1825, washout = false }, features = [
+  { name = "sbp", concepts = ["http://loinc.org|8480-6"] },
+  { name = "weight", concepts = ["http://loinc.org|29463-7"] },
+], labels = [{ name = "sinusitis", concepts = ["http://snomed.info/sct|444814009", "http://snomed.info/sct|40055000"] }] }
+END
+for kind in omop fhir; do
+  echo && echo "== $kind" && say wardround node map --folder $kind --study samples.toml
+  say wardround node check --folder $kind --study samples.toml
+done

@@ -104,12 +104,12 @@ def ask(address: str, ca: Path) -> Answer:
     """
     context = ssl.create_default_context(cafile=str(ca))
     asked = time.time()
-    with httpx.Client(verify=context, timeout=TIMEOUT_S) as client:
-        reply = client.get(f"https://{address}/health")
-    stream = reply.extensions.get("network_stream")
-    tls = stream.get_extra_info("ssl_object") if stream else None
-    certificate = tls.getpeercert() if tls else {}
-    until = certificate.get("notAfter")
+    with (
+        httpx.Client(verify=context, timeout=TIMEOUT_S) as client,
+        client.stream("GET", f"https://{address}/health") as reply,
+    ):
+        until = _end_of_certificate(reply)
+        reply.read()
     date = reply.headers.get("date")
     about = _json(reply)
     return Answer(
@@ -120,6 +120,14 @@ def ask(address: str, ca: Path) -> Answer:
         flwr=str(about.get("flwr", "")),
         wardround=str(about.get("wardround", "")),
     )
+
+
+def _end_of_certificate(reply: httpx.Response) -> str | None:
+    """Return until when the certificate is valid; a connection that is closed tells none."""
+    stream = reply.extensions.get("network_stream")
+    tls = stream.get_extra_info("ssl_object") if stream else None
+    until: str | None = tls.getpeercert().get("notAfter") if tls else None
+    return until
 
 
 def _json(reply: httpx.Response) -> dict[str, object]:

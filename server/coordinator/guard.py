@@ -140,9 +140,15 @@ def raw_path(scope: Scope) -> bytes:
 
 
 def _declared(scope: Scope) -> int | None:
-    """Return the length that a request declares, 0 if none is; None if it is no number."""
+    """Return the length that a request declares, 0 if none is; None if it is not one number.
+
+    A length beside chunks is refused too: two servers could read such a request in two ways.
+    """
+    chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
     lengths = {value for name, value in scope["headers"] if name == b"content-length"}
     if not lengths:
         return 0
     value = lengths.pop()
-    return int(value) if not lengths and value.isdigit() and len(value) < 19 else None
+    return (
+        int(value) if not lengths and not chunked and value.isdigit() and len(value) < 19 else None
+    )

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import h11
 import uvicorn
 from starlette.concurrency import run_in_threadpool
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -23,6 +22,58 @@ from server.coordinator.settings import EdgeLimits
 _log = logging.getLogger("wardround.edge")
 HEAD_BYTES = 16 * 1024
 PENDING_S, RENEW_S = 5.0, 6 * 3600.0
+
+
+class BoundedProtocol(H11Protocol):
+    """Uvicorn's protocol with a deadline for each request's head; it tells its end."""
+
+    head_s = 20.0
+    _deadline: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.ended = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, and wait for a first request."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._disarm()
+        self.ended.set()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; a request that is being answered has deadlines of its own (guard.py)."""
+        super().data_received(data)
+        if self._is_answering():
+            self._disarm()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, not for what is left of this one's body."""
+        super().on_response_complete()
+        if self.transport.is_closing():  # who goes on sending is not waited for
+            self.loop.call_later(LINGER_S, self.transport.abort)
+        elif not self._is_answering():
+            self._await_head()
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _await_head(self) -> None:
+        self._disarm()
+        self._deadline = self.loop.call_later(self.head_s, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.abort()
 
 
 class EdgeServer(uvicorn.Server):
@@ -102,53 +153,15 @@ def serve_edge(folder: CoordinatorFolder, app: Guard | None = None) -> None:
     EdgeServer(folder, app).run()
 
 
-def bounded_protocol(limits: EdgeLimits) -> type[H11Protocol]:
-    """Return uvicorn's protocol with a deadline for each request's head, which tells its end."""
+def bounded_protocol(limits: EdgeLimits) -> type[BoundedProtocol]:
+    """Return the protocol with the deadline of these limits."""
 
-    class BoundedProtocol(H11Protocol):
-        """See `bounded_protocol`."""
+    class Limited(BoundedProtocol):
+        """See `BoundedProtocol`."""
 
-        _deadline: asyncio.TimerHandle | None = None
+        head_s = limits.head_s
 
-        def __init__(self, *args: Any, **more: Any) -> None:
-            super().__init__(*args, **more)
-            self.ended = asyncio.Event()
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self._await_head()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._disarm()
-            self.ended.set()
-            super().connection_lost(exc)
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.conn.their_state is not h11.IDLE:
-                self._disarm()
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            if self.transport.is_closing():  # who goes on sending is not waited for
-                self.loop.call_later(LINGER_S, self.transport.abort)
-            elif self.conn.their_state is h11.IDLE:
-                self._await_head()
-
-        def _await_head(self) -> None:
-            self._disarm()
-            self._deadline = self.loop.call_later(limits.head_s, self._too_slow)
-
-        def _disarm(self) -> None:
-            if self._deadline is not None:
-                self._deadline.cancel()
-                self._deadline = None
-
-        def _too_slow(self) -> None:
-            if self.transport is not None and not self.transport.is_closing():
-                self.transport.abort()
-
-    return BoundedProtocol
+    return Limited
 
 
 def _only_tls_1_3(config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:

@@ -1,4 +1,4 @@
-"""Throwaway keys and certificates, the kinds that docs/federation.md makes with OpenSSL and SSH."""
+"""Throwaway keys and certificates, of the kinds that OpenSSL and ssh-keygen make."""
 
 import datetime
 import ipaddress

@@ -1,8 +1,10 @@
 """A real SuperLink behind the edge: a hospital joins by code, is online, is revoked, comes back."""
 
+import ssl
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 import tomli_w
 
@@ -32,6 +34,10 @@ def test_a_hospital_joins_by_code_and_is_online_until_it_is_revoked(
         start_superlink(flower, folder)
         assert wait(lambda: register_pending(folder)), "the key is not registered"
 
+        for path in ("/v1/control/list-nodes", "/v1/runtime/acquire-task", "/openapi.json"):
+            assert status(folder, path, folder.settings.edge.port) == 404
+        assert status(folder, "/openapi.json", folder.settings.superlink.port) == 200
+
         start_node(flower, folder, node, "first")
         assert wait(lambda: statuses(folder) == ["online"]), statuses(folder)
         elm = join(invited(folder, "Elm").code, tmp_path / "elm", "Elm")
@@ -47,6 +53,12 @@ def test_a_hospital_joins_by_code_and_is_online_until_it_is_revoked(
         start_node(flower, folder, node, "second")
         expected = ["online", "registered", "unregistered"]
         assert wait(lambda: statuses(folder) == expected), statuses(folder)
+
+
+def status(folder: CoordinatorFolder, path: str, port: int) -> int:
+    """Return the status of a GET as anybody with the authority's certificate can make it."""
+    context = ssl.create_default_context(cafile=str(folder.ca))
+    return httpx.get(f"https://localhost:{port}{path}", verify=context, trust_env=False).status_code
 
 
 def statuses(folder: CoordinatorFolder) -> list[str]:

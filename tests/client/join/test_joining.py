@@ -1,9 +1,12 @@
 """A hospital joins a served coordinator: what is sent to whom, what is written, what is told."""
 
 import re
+import socket
 import stat
+import threading
 import tomllib
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +198,67 @@ def test_the_proxy_of_the_environment_is_asked(
     monkeypatch.setenv("no_proxy", "")
     with pytest.raises(SettingsError, match="does not answer"):
         join(code(folder), tmp_path / "ash", "Ash")
+
+
+class ConnectProxy:
+    """A proxy that passes CONNECT on, as hospitals have them; seen: what it was asked for."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                guest, _ = self._listener.accept()
+                threading.Thread(target=self._tunnel, args=(guest,), daemon=True).start()
+
+    def _tunnel(self, guest: socket.socket) -> None:
+        asked = guest.recv(4096).split()[1].decode()
+        self.seen.append(asked)
+        with guest, socket.create_connection(("127.0.0.1", int(asked.rpartition(":")[2]))) as there:
+            guest.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=_pump, args=(there, guest), daemon=True)
+            back.start()
+            _pump(guest, there)
+            back.join(5)
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while part := source.recv(65_536):
+            sink.sendall(part)
+        sink.shutdown(socket.SHUT_WR)
+
+
+def test_a_hospital_behind_a_proxy_joins_through_it(
+    folder: CoordinatorFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(ConnectProxy()) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "")
+        monkeypatch.setenv("no_proxy", "")
+        join(code(folder), tmp_path / "ash", "Ash")
+    assert set(proxy.seen) == {f"localhost:{folder.settings.edge.port}"}
+    assert len(proxy.seen) >= 2
+
+
+def test_the_doctor_finds_nothing_wrong_with_the_way_to_the_coordinator(
+    folder: CoordinatorFolder, tmp_path: Path
+) -> None:
+    from client.doctor.network import check_network
+
+    join(code(folder), tmp_path / "ash", "Ash")
+    findings = list(check_network(open_hospital(tmp_path / "ash")))
+    assert {"name", "authority", "connection", "clock", "tls", "versions"} <= {
+        each.check for each in findings
+    }
+    assert not [each for each in findings if each.verdict != "ok"]
 
 
 @pytest.mark.parametrize("lie", ["key", "request", "site", "signature", "nonsense"])

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> CoordinatorFolder:
     return make_folder(tmp_path_factory.mktemp("edge") / "coordinator")
 
 
-def ask(app: App, path: bytes, *, method: str = "POST", query: bytes = b"") -> int:
+def ask(
+    app: App,
+    path: bytes,
+    *,
+    method: str = "POST",
+    query: bytes = b"",
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> int:
     """Return the status of a request whose path is exactly these bytes."""
     sent: list[dict[str, Any]] = []
 
@@ -97,7 +104,7 @@ def ask(app: App, path: bytes, *, method: str = "POST", query: bytes = b"") -> i
         "path": path.decode("latin-1"),
         "raw_path": path,
         "query_string": query,
-        "headers": [],
+        "headers": list(headers),
         "client": ("192.0.2.1", 1),
         "http_version": "1.1",
     }
@@ -274,6 +281,16 @@ def test_a_body_that_is_too_long_is_refused_declared_or_not(folder: CoordinatorF
             yield bytes(1000)
 
     assert call(folder, "POST", "/enrol", content=parts()).status_code == 413
+
+
+def test_a_request_that_can_be_read_in_two_ways_is_refused(folder: CoordinatorFolder) -> None:
+    recorder = Recorder()
+    edge = make_edge(folder, fleet=recorder)
+    both = [(b"content-length", b"5"), (b"transfer-encoding", b"chunked")]
+    twice = [(b"content-length", b"5"), (b"content-length", b"6")]
+    for headers in (both, twice, [(b"content-length", b"-1")], [(b"content-length", b"9" * 30)]):
+        assert ask(edge, b"/v1/fleet/get-run", headers=headers) == 400
+    assert recorder.seen == []
 
 
 def test_who_asks_too_often_is_told_to_wait(folder: CoordinatorFolder) -> None:

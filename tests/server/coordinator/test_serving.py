@@ -260,6 +260,16 @@ def test_who_sends_a_head_too_slowly_is_cut_off(folder: CoordinatorFolder, sent:
         assert 0.8 < time.monotonic() - began < 6
 
 
+def test_who_goes_on_sending_after_the_answer_is_cut_off(folder: CoordinatorFolder) -> None:
+    with edge(folder), line(folder) as tls:
+        began = time.monotonic()
+        tls.sendall(b"PUT /enrol HTTP/1.1\r\nhost: a\r\ncontent-length: 60000\r\n\r\n")
+        assert b" 405 " in tls.recv(20)
+        while time.monotonic() - began < 8 and _sent(tls, b"x"):
+            time.sleep(0.2)
+        assert time.monotonic() - began < 6
+
+
 def test_who_never_shakes_hands_is_cut_off(folder: CoordinatorFolder) -> None:
     with edge(folder):
         began = time.monotonic()
