@@ -10,7 +10,7 @@ from common.pages import Html, definitions, element, joined, page, table
 DARK = """
 .words thead th, .words td { text-align: left; } .words td:nth-child(2) { white-space: normal; }
 .alarm { border-left-color: #b3261e; } .alarm p { font-weight: 600; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; } .wide tbody th, .wide .words td { overflow-wrap: break-word; }
 @media screen and (prefers-color-scheme: dark) {
   :root { color-scheme: dark; --ink: #e3e8ed; --soft: #a3afba; --line: #3a4652; --deep: #8cc4f5; }
   body { background: #11171d; }

@@ -9,7 +9,7 @@ from typing import Any
 
 from common.algorithms.base import find_algorithm
 from common.features import num_inputs
-from common.pages import DASH, count, listed
+from common.pages import DASH, listed
 from common.publication.manifest import MODEL, ONNX, RECORDS, TENSORS
 from common.study import Feature, Study, TaskRule
 from server.publishing.blocks import Alarm, Block, Bullets, Grid, Para, Section, Terms
@@ -44,7 +44,8 @@ NOT_ADAPT = (
     "one. Until then the file is for programs of your own: a few inner steps from these tensors."
 )
 UNFINISHED = (
-    "UNFINISHED: {rounds} of {planned} rounds are done. Do not use or pass it on as a result."
+    "UNFINISHED: the run is {phase}, {rounds} of {planned} rounds are done. Do not use it or pass "
+    "it on as a result."
 )
 
 
@@ -72,7 +73,8 @@ def unfinished(given: Given) -> str:
     """Return the warning of an unfinished run, "" of a finished one."""
     if given.finished:
         return ""
-    return UNFINISHED.format(rounds=given.state.round_index, planned=given.study.server.rounds)
+    done, planned = given.state.round_index, given.study.server.rounds
+    return UNFINISHED.format(phase=given.phase, rounds=done, planned=planned)
 
 
 def _opening(given: Given, created: str) -> list[Block]:
@@ -151,7 +153,7 @@ def _use(given: Given) -> list[Block]:
         Alarm(NOT_ADAPT),
     ]  # fmt: skip
     if given.notes:
-        blocks += [Para(f"Missing from this folder ({count(len(given.notes), 'thing')}):")]
+        blocks += [Para("Notes on this folder:")]
         blocks += [Bullets(given.notes)]
     return blocks
 

@@ -43,7 +43,7 @@ def export(
         return
     state = "finished" if made.finished else "UNFINISHED"
     lines = [f"{state}: {made.name}, {made.rounds} of {made.planned} rounds, study {made.study}"]
-    lines += [f"Missing: {note}" for note in made.notes]
+    lines += [f"Note: {note}" for note in made.notes]
     lines += [f"Signed by {made.signer}"] if made.signer else []
     lines += [f"Wrote {output}, {len(made.files)} files. Check: wardround verify {output}"]
     sys.stdout.write("\n".join(lines) + "\n")

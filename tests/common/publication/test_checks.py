@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from common.crypto import SigningKey, fresh_key
 from common.errors import RunFolderError
+from common.privacy.masking.statements import signed
 from common.publication.checks import Check, check_folder
 from common.publication.manifest import (
     CANONICAL,
@@ -34,7 +35,7 @@ from common.publication.manifest import (
     spelled,
 )
 from common.publication.model_file import ModelFile
-from common.signed_study import seal_study
+from common.signed_study import LABEL, Seal, seal_study
 from tests.publishing import (
     coordinator,
     publish,
@@ -265,6 +266,17 @@ def test_a_seal_of_another_study_is_told(published: Published) -> None:
         seal = seal_study(study_of(), MALLORY).text.encode() + b"\n"
         (copy / SEAL).write_bytes(seal)
         remade(copy, key=MALLORY)
+        assert failed(copy) == {"seal"}
+
+
+def test_a_seal_that_names_the_coordinators_key_and_lacks_its_signature_is_told(
+    published: Published,
+) -> None:
+    with copy_of(published.unsigned) as copy:
+        study = check_folder(copy)[4].found.removeprefix("id ")
+        forged = signed(Seal(study=study, key=published.key), MALLORY, LABEL)
+        (copy / SEAL).write_text(forged.text + "\n")
+        remade(copy)
         assert failed(copy) == {"seal"}
 
 

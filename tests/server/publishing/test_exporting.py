@@ -211,7 +211,7 @@ def test_an_unfinished_run_is_refused_and_marked_everywhere_if_it_is_asked_for(
         assert loaded(out / name)["finished"] is False, name
     for name in (CARD_TEXT, CARD_PAGE):
         text = (out / name).read_text()
-        assert "UNFINISHED: 2 of 4 rounds are done" in text
+        assert "UNFINISHED: the run is stopped, 2 of 4 rounds are done" in text
         assert "shared initialization (unfinished)" in text
     with safe_open(out / TENSORS, framework="np") as file:
         assert file.metadata()["finished"] == "false"
