@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 from client.source_settings import SourceSettings
 from common.errors import SettingsError
 from common.study import Value
-from common.study_sections import Name, Part, Profile
+from common.study_sections import Name, Part, Profile, wrong_setting
 
 SITE_FILE, STATE = "site.toml", "state"
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -147,13 +147,8 @@ def read_site_file(folder: Path) -> SiteFile:
     try:
         return SiteFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or SITE_FILE
-        raise SettingsError(
-            f"{place}: {first['msg'].removeprefix('Value error, ')}",
-            where=str(path),
-            remedy="mend this setting; docs/site.md lists names and ranges",
-        ) from None
+        remedy = "mend this setting; docs/site.md lists names and ranges"
+        raise wrong_setting(error, whole=SITE_FILE, where=str(path), remedy=remedy) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not valid TOML"
         raise SettingsError(

@@ -23,6 +23,7 @@ from common.study_sections import (
     Part,
     PrivacySettings,
     ServerSettings,
+    wrong_setting,
 )
 
 Value = str | bool | int | float
@@ -214,13 +215,8 @@ def make_study(settings: dict[str, Any], *, where: str) -> Study:
     try:
         return Study.model_validate(settings)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "study"
-        raise SettingsError(
-            f"{place}: {first['msg'].removeprefix('Value error, ')}",
-            where=where,
-            remedy="mend this setting; docs/study.md lists names and ranges",
-        ) from error
+        remedy = "mend this setting; docs/study.md lists names and ranges"
+        raise wrong_setting(error, whole="study", where=where, remedy=remedy) from error
 
 
 def study_toml(study: Study) -> str:

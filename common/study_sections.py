@@ -2,12 +2,25 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from common.errors import SettingsError
 
 Name = Annotated[str, Field(min_length=1, max_length=80)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Profile = Literal["none", "masked", "robust"]
 Aggregation = Literal["mean", "median", "trimmed-mean", "multi-krum", "centred-clipping"]
+
+
+def wrong_setting(error: ValidationError, *, whole: str, where: str, remedy: str) -> SettingsError:
+    """Return the error of the first setting that does not fit; whole: its name if it is them all.
+
+    The value is not quoted: a secret may stand in the wrong place.
+    """
+    first = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(map(str, first["loc"])) or whole
+    what = first["msg"].removeprefix("Value error, ")
+    return SettingsError(f"{place}: {what}", where=where, remedy=remedy)
 
 
 class Part(BaseModel):

@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import tomli_w
 
@@ -28,6 +29,21 @@ COORDINATOR = SigningKey(b"coordinator's key for the tests.")
 COHORT = "2026"
 Node = dict[str, Any]
 """Flower's node config of a hospital."""
+
+
+def ward(name: str, *, seed: int = 0) -> pd.DataFrame:
+    """Return 100 made-up patients of the wards' study, named `name-0`, `name-1`, ..."""
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "patient_id": [f"{name}-{i}" for i in range(100)],
+            "age": rng.uniform(20, 80, 100),
+            "marker": rng.standard_normal(100),
+            "sex": rng.choice(["F", "M"], 100),
+            "gout": rng.integers(0, 2, 100),
+            "anaemia": rng.integers(0, 2, 100),
+        }
+    )
 
 
 def write_study(path: Path, study: Study, *, bundle: bytes | None = None) -> Path:

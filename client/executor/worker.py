@@ -6,6 +6,7 @@ It is started by `wardround node start` alone; WIRING names the module that puts
 """
 
 import importlib
+import resource
 import signal
 import sys
 from functools import partial
@@ -28,6 +29,7 @@ def main(folder: str, address: str, secret: str, wiring: str) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     hold_lifeline(signal.SIGKILL, grace_s=0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash dump would hold patients
     relay(events.send)
     try:
         return _serve(Path(folder), address, Path(secret), wiring, events, stopping)

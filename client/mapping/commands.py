@@ -109,6 +109,7 @@ def _first(site: str, kind: str, given: Mapping[str, str]) -> "SiteFile":
 
     from client.site_file import SiteFile
     from common.errors import SettingsError
+    from common.study_sections import wrong_setting
 
     missing = "--site" if not site else "--path" if kind == "file" and not given["path"] else ""
     if missing or kind not in ("file", "sql"):
@@ -123,9 +124,8 @@ def _first(site: str, kind: str, given: Mapping[str, str]) -> "SiteFile":
     try:
         return SiteFile.model_validate({"schema": 1, "site": site, "source": source})
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise SettingsError(
-            f"{first['loc'][-1]}: {first['msg']}", where="[source]", remedy="see docs/site.md"
+        raise wrong_setting(
+            error, whole="[source]", where="wardround node map", remedy="see docs/site.md"
         ) from None
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from common.errors import SettingsError
-from common.study_sections import Part
+from common.study_sections import Part, wrong_setting
 
 COORDINATOR_FILE = "coordinator.toml"
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
@@ -120,13 +120,8 @@ def make_settings(settings: dict[str, object], *, where: str) -> CoordinatorFile
     try:
         return CoordinatorFile.model_validate(settings)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or COORDINATOR_FILE
-        raise SettingsError(
-            f"{place}: {first['msg'].removeprefix('Value error, ')}",
-            where=where,
-            remedy="mend this setting; docs/enrolment.md lists names and ranges",
-        ) from None
+        remedy = "mend this setting; docs/enrolment.md lists names and ranges"
+        raise wrong_setting(error, whole=COORDINATOR_FILE, where=where, remedy=remedy) from None
 
 
 def read_settings(folder: Path) -> CoordinatorFile:

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -21,7 +19,7 @@ from common.errors import PrivacyError
 from common.messages import Instruction
 from common.study import make_study
 from tests.conftest import ward_settings
-from tests.hospital import Node, hospital
+from tests.hospital import Node, hospital, ward
 
 PRIVACY = {"clip_norm": 0.5, "noise_multiplier": 5.0, "coin": 1.0, "delta": 1e-3}
 ROUNDS = 3
@@ -35,17 +33,7 @@ def node(tmp_path: Path) -> Node:
         "server": {"rounds": ROUNDS},
         "privacy": PRIVACY | {"profile": "robust", "aggregation": "median"},
     }
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame(
-        {
-            "patient_id": [f"Ash-{i}" for i in range(100)],
-            "age": rng.uniform(20, 80, 100),
-            "marker": rng.standard_normal(100),
-            "sex": rng.choice(["F", "M"], 100),
-            "gout": rng.integers(0, 2, 100),
-            "anaemia": rng.integers(0, 2, 100),
-        }
-    )
+    table = ward("Ash")
     return hospital(tmp_path / "ash", make_study(settings, where="test"), table, name="Ash")
 
 

@@ -24,7 +24,7 @@ from common.parameters import flatten
 from common.privacy.histograms import CELLS
 from common.study import make_study
 from tests.conftest import ward_settings
-from tests.hospital import Node, hospital
+from tests.hospital import Node, hospital, ward
 
 PRIVACY = {"clip_norm": 0.5, "noise_multiplier": 5.0, "coin": 1.0, "delta": 1e-3}
 ROBUST = PRIVACY | {"profile": "robust", "aggregation": "median"}
@@ -32,17 +32,7 @@ RELEASES = 3
 
 
 def table() -> pd.DataFrame:
-    rng = np.random.default_rng(0)
-    return pd.DataFrame(
-        {
-            "patient_id": [f"Ash-{i}" for i in range(100)],
-            "age": rng.uniform(20, 80, 100),
-            "marker": rng.standard_normal(100),
-            "sex": rng.choice(["F", "M"], 100),
-            "gout": rng.integers(0, 2, 100),
-            "anaemia": rng.integers(0, 2, 100),
-        }
-    )
+    return ward("Ash")
 
 
 @pytest.fixture

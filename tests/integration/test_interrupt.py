@@ -41,9 +41,9 @@ def finish(*options: object) -> None:
     assert run.returncode == 0, err
 
 
-def wait_for_rounds(folder: Path, number: int) -> None:
+def wait_for_rounds(folder: Path, number: int, run: subprocess.Popen[str]) -> None:
     end = time.monotonic() + 120
-    while time.monotonic() < end:
+    while time.monotonic() < end and run.poll() is None:
         path = folder / "rounds.jsonl"
         if path.exists() and path.read_bytes().count(b"\n") >= number:
             return
@@ -59,7 +59,7 @@ def test_ctrl_c_leaves_a_whole_checkpoint_and_no_worker_and_resume_loses_nothing
     options = ["--dataset", "table", "--study", settings["study"], "--data", settings["data"]]
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
     run = start(*options, "--workers", 2, "--output", stopped)
-    wait_for_rounds(stopped, 5)
+    wait_for_rounds(stopped, 5, run)
     workers = descendants(run.pid)
     assert len(workers) == 2
     run.send_signal(signal.SIGINT)

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -21,7 +20,7 @@ from server.app import app as server_app
 from server.state import load_state, read_records
 from simulation.grid import InProcessGrid
 from tests.conftest import ward_settings
-from tests.hospital import Node, hospital, write_roster
+from tests.hospital import Node, hospital, ward, write_roster
 
 NAMES = ("Ash", "Birch", "Cedar", "Elm")
 ROUNDS = 2
@@ -54,17 +53,7 @@ def study() -> Study:
 
 
 def table(seed: int) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    return pd.DataFrame(
-        {
-            "patient_id": [f"secret-{seed}-{i}" for i in range(100)],
-            "age": rng.uniform(20, 80, 100),
-            "marker": rng.standard_normal(100),
-            "sex": rng.choice(["F", "M"], 100),
-            "gout": rng.integers(0, 2, 100),
-            "anaemia": rng.integers(0, 2, 100),
-        }
-    )
+    return ward(f"secret-{seed}", seed=seed)
 
 
 @pytest.fixture

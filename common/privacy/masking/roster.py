@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from common.crypto import SigningKey, digest, verify
 from common.errors import InvalidMessage, SettingsError
 from common.privacy.masking.statements import ROSTER, Hex32, Hex64, SiteName, Statement, violation
+from common.study_sections import wrong_setting
 
 MAX_SITES = 1024
 
@@ -104,11 +105,8 @@ def read_roster(text: str, *, where: str) -> SignedRoster:
     try:
         return SignedRoster.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "roster"
-        raise SettingsError(
-            f"{place}: {first['msg']}", where=where, remedy="ask for the federation's roster"
-        ) from error
+        remedy = "ask for the federation's roster"
+        raise wrong_setting(error, whole="roster", where=where, remedy=remedy) from error
 
 
 def roster_text(signed: SignedRoster) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
@@ -26,7 +25,7 @@ from common.study import Study, make_study
 from server.app import app as server_app
 from simulation.grid import InProcessGrid
 from tests.conftest import ward_settings
-from tests.hospital import hospital, write_roster
+from tests.hospital import hospital, ward, write_roster
 
 NAMES = ("Ash", "Birch", "Cedar")
 NOISE = {"clip_norm": 0.5, "noise_multiplier": 5.0, "coin": 1.0, "delta": 1e-3}
@@ -49,17 +48,7 @@ SAID = {
 
 
 def table(seed: int) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    return pd.DataFrame(
-        {
-            "patient_id": [f"{seed}-{i}" for i in range(100)],
-            "age": rng.uniform(20, 80, 100),
-            "marker": rng.standard_normal(100),
-            "sex": rng.choice(["F", "M"], 100),
-            "gout": rng.integers(0, 2, 100),
-            "anaemia": rng.integers(0, 2, 100),
-        }
-    )
+    return ward(f"{seed}", seed=seed)
 
 
 def study_of(profile: str, **changes: Any) -> Study:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import stat
 import subprocess
@@ -29,6 +30,8 @@ def test_it_starts_both_says_so_and_ends_both_within_ten_seconds(
     assert b"canary" not in environment, "the SuperNode sees nothing of the data's settings"
     assert b"FLWR_TELEMETRY_ENABLED=0" in environment
     assert os.readlink(f"/proc/{pids['supernode']}/cwd") == str(folder / "state/supernode/empty")
+    limits = Path(f"/proc/{pids['executor']}/limits").read_text()
+    assert re.search(r"Max core file size +0 +0 ", limits), "a crash dump would hold patients"
     assert stat.S_IMODE((folder / "state/supernode/runtime.secret").stat().st_mode) == 0o600
     assert stat.S_IMODE((folder / "state/node.log").stat().st_mode) == 0o600
     began = time.monotonic()

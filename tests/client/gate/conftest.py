@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from common.study import Study, make_study
 from tests.conftest import ward_settings
+from tests.hospital import ward
 
 PRIVACY = {
     "profile": "robust",
@@ -33,14 +33,4 @@ def study() -> Study:
 
 @pytest.fixture
 def table() -> pd.DataFrame:
-    rng = np.random.default_rng(0)
-    return pd.DataFrame(
-        {
-            "patient_id": [f"Ash-{i}" for i in range(100)],
-            "age": rng.uniform(20, 80, 100),
-            "marker": rng.standard_normal(100),
-            "sex": rng.choice(["F", "M"], 100),
-            "gout": rng.integers(0, 2, 100),
-            "anaemia": rng.integers(0, 2, 100),
-        }
-    )
+    return ward("Ash")
