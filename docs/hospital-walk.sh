@@ -41,16 +41,16 @@ for site in cleveland hungarian switzerland va; do
   echo id,age,sex,cp,trestbps,chol,fbs,restecg,thalach,exang,oldpeak,slope,ca,thal,num > visits.csv
   awk -v site=$site '{ print site NR "," $0 }' "$data/processed.$site.data" >> visits.csv
   cp ../study.toml ../study.toml.sig .
-  say wardround node map --folder . --study study.toml --site $site --path visits.csv
-  say wardround node check --folder . --study study.toml
+  say wardround node map --site $site --path visits.csv
+  say wardround node check
   # What the engineer corrects by hand in site.toml: whose studies are believed, what 0 and 1 mean,
   # and limits that this small public study needs.
   sed -i "s/^# key = \"\"/key = \"$key\"/; s/^min_cohort = 5/min_cohort = 4/
     s/^max_epsilon = 8.0/max_epsilon = 20.0/
     s/^local = \"sex\"/local = \"sex\"\nvalues = { \"0\" = \"F\", \"1\" = \"M\" }/" site.toml
-  say wardround node check --folder . --study study.toml --html check.html
-  say wardround node budget --folder . --open 30 --cohort 1988
-  say wardround node budget --folder . --study study.toml
+  say wardround node check --html check.html
+  say wardround node budget --open 30 --cohort 1988
+  say wardround node budget --study study.toml
   say wardround node approve study.toml --cohort 1988 --yes "$id"
   say wardround node dry-run --output dry-run
   say wardround node doctor --offline

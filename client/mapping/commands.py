@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from client.sources.base import Source
 
 Folder = Annotated[Path, typer.Option(help="Folder of the node, which holds site.toml.")]
-StudyFile = Annotated[Path, typer.Option(help="study.toml of the study.")]
+StudyFile = Annotated[
+    Path | None, typer.Option(help="study.toml of the study; that in the folder if not given.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 def map_columns(
     *,
-    folder: Folder,
-    study: StudyFile,
+    folder: Folder = Path(),
+    study: StudyFile = None,
     site: Annotated[str, typer.Option(help="First site.toml: your name in the roster.")] = "",
     source_kind: Annotated[str, typer.Option(help="First site.toml: file or sql.")] = "file",
     path: Annotated[str, typer.Option(help="First site.toml: the CSV or Parquet file.")] = "",
@@ -52,7 +54,7 @@ def map_columns(
     if rules.source is None:
         append_source(folder, Hospital(folder, _first(rules.site, source_kind, given)).source)
         rules = read_site_file(folder)
-    proposals = propose(_open(rules, folder), rules, read_study(study))
+    proposals = propose(_open(rules, folder), rules, read_study(study or folder / "study.toml"))
     wrote = _written(folder, rules, proposals, first=not there, add=write)
     found = about(proposals, site_toml=str(folder / SITE_FILE), wrote=wrote)
     _print(json.dumps(found, indent=1)) if as_json else show(found)
@@ -60,8 +62,8 @@ def map_columns(
 
 def check(
     *,
-    folder: Folder,
-    study: StudyFile,
+    folder: Folder = Path(),
+    study: StudyFile = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as this HTML file.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -75,7 +77,7 @@ def check(
     from common.study import read_study
 
     rules = read_site_file(folder)
-    report = check_source(_open(rules, folder), rules, read_study(study))
+    report = check_source(_open(rules, folder), rules, read_study(study or folder / "study.toml"))
     if html:
         html.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(html, check_html(report).encode())  # of mode 0600
