@@ -35,7 +35,10 @@ def start(*, folder: Folder = Path()) -> None:
 def run(
     *,
     folder: Folder = Path(),
-    seed: Annotated[int, typer.Option(help="Of the first initialization.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of the first initialization and the cohorts; else the run's own, or 0."),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for its end.")] = False,
 ) -> None:
     """Run the study, or go on with it, and tell each round as it closes."""

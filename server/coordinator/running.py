@@ -57,8 +57,10 @@ def place_of(folder: CoordinatorFolder) -> RunPlace:
     return RunPlace(signed, folder.path / RUNS / signed.study.id[:12])
 
 
-def start_run(folder: CoordinatorFolder, *, seed: int = 0) -> RunPlace:
+def start_run(folder: CoordinatorFolder, *, seed: int | None = None) -> RunPlace:
     """Start the study's run, or go on with it from its last round; returns when Flower has it.
+
+    seed: of the first initialization and the cohorts; None: the run's own, of a new one 0.
 
     Raises:
         SettingsError: it cannot be started as things are.
@@ -66,6 +68,7 @@ def start_run(folder: CoordinatorFolder, *, seed: int = 0) -> RunPlace:
     """
     place = place_of(folder)
     _require_idle(place)
+    seed = _own_seed(place) if seed is None else seed
     config = _config(folder, place, seed)
     bundle = _bundle(place)
     place.path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -77,9 +80,15 @@ def start_run(folder: CoordinatorFolder, *, seed: int = 0) -> RunPlace:
         run = api.start_run(bundle, config)
     records = place.path / RECORDS_FILE
     told = records.stat().st_size if records.exists() else 0
-    about = {"run": run, "started": time.time(), "told": told}
+    about = {"run": run, "started": time.time(), "told": told, "seed": seed}
     write_atomically(place.path / RUN_FILE, json.dumps(about).encode())
     return place
+
+
+def _own_seed(place: RunPlace) -> int:
+    """Return the seed that the run was begun with: cohorts are drawn from it in every round."""
+    path = place.path / RUN_FILE
+    return int(json.loads(path.read_bytes()).get("seed", 0)) if path.exists() else 0
 
 
 def _require_idle(place: RunPlace) -> None:

@@ -104,6 +104,16 @@ def test_a_run_with_a_checkpoint_goes_on_from_it(folder: CoordinatorFolder, flow
     assert [config["resume"] for _, config in flower.started] == [False, True]
 
 
+def test_a_run_that_is_gone_on_with_keeps_its_seed_unless_another_is_given(
+    folder: CoordinatorFolder, flower: Flower
+) -> None:
+    running.start_run(folder, seed=3)
+    running.start_run(folder)
+    running.resume(folder)
+    running.start_run(folder, seed=5)
+    assert [config["seed"] for _, config in flower.started] == [3, 3, 3, 5]
+
+
 def test_a_run_that_is_alive_is_not_started_twice_but_resumed(
     folder: CoordinatorFolder, flower: Flower
 ) -> None:
