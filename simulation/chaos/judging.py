@@ -13,7 +13,7 @@ TOLERANCE = 1e-6
 class Found:
     """What a run has left. theta: its result's bytes, None: no state could be read.
 
-    off: the largest distance of an entry from what the record's accepted sites give in one process.
+    off: how far an entry is at most from what the record's accepted sites give in one process.
     broken: why a hospital's books do not verify, or empty.
     """
 
@@ -29,7 +29,7 @@ class Found:
 class Verdict:
     """finished: every planned round closed. dropped: sites were left out of closed rounds.
 
-    identical: to the reference, bit for bit. explained: it is what the record's sites give, to rounding.
+    identical: to the reference, bit for bit. explained: what the record's sites give, but for rounding.
     """
 
     finished: bool

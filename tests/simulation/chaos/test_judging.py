@@ -26,7 +26,7 @@ def test_an_attempt_without_quorum_changes_nothing() -> None:
 
 
 def test_a_dropped_site_excuses_another_theta_that_the_record_explains() -> None:
-    verdict = judge(replace(GOOD, records=PART, theta=b"other", off=1e-3), b"theta")
+    verdict = judge(replace(GOOD, records=PART, theta=b"other"), b"theta")
     assert verdict.good
     assert verdict.dropped
     assert not verdict.identical
