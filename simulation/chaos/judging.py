@@ -29,7 +29,7 @@ class Found:
 class Verdict:
     """finished: every planned round closed. dropped: sites were left out of closed rounds.
 
-    identical: to the reference, bit for bit. explained: what the record's sites give, but for rounding.
+    identical: to the reference, bit for bit. explained: what the record's sites give, to rounding.
     """
 
     finished: bool
