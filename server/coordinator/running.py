@@ -26,7 +26,11 @@ from server.state import RECORDS_FILE, STATE_FILE
 
 RUN_FILE, RUNS = "flower-run.json", "runs"
 FINAL = ("below quorum", "stopped", "finished", "failed")
-POLL_S, RETRIES = 0.3, 5
+POLL_S, RETRIES, PATIENCE_S = 0.3, 5, 180.0
+
+
+class CoordinatorDown(SettingsError):
+    """The coordinator's processes do not run."""
 
 
 class RunPlace(NamedTuple):
@@ -140,13 +144,13 @@ def asking(folder: CoordinatorFolder) -> Iterator[ControlApi]:
     """Open the Control API.
 
     Raises:
-        SettingsError: the coordinator's processes do not run.
+        CoordinatorDown: the coordinator's processes do not run.
     """
     try:
         with control_api(folder) as api:
             yield api
     except SuperLinkDown as error:
-        raise SettingsError(
+        raise CoordinatorDown(
             "the coordinator's processes do not run",
             where=str(folder.path),
             remedy="wardround coordinator start, in a window or as a service",
@@ -159,6 +163,9 @@ def run_to_end(
     """Follow the run to its end; one whose process is lost is gone on with from its last round.
 
     Flower never takes a run up again whose ServerApp has died. Returns the last status.
+
+    Raises:
+        CoordinatorDown: the coordinator's processes have not come back within `PATIENCE_S`.
     """
     for attempt in range(retries + 1):
         place = place_of(folder)
@@ -167,8 +174,22 @@ def run_to_end(
             return end
         if end and end.phase == "failed" and end.why:
             return end  # its own error, which would come again
-        start_run(folder)
+        _start_again(folder)
     return None
+
+
+def _start_again(folder: CoordinatorFolder) -> None:
+    """Go on with the run; who has killed its process may have killed the coordinator's too."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            start_run(folder)
+        except (CoordinatorDown, RunFolderError):  # or Flower has given up a process that lives on
+            if time.monotonic() >= end:
+                raise
+            time.sleep(POLL_S)
+        else:
+            return
 
 
 def wish(place: RunPlace, wanted: Wish) -> None:

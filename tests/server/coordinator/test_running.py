@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -192,6 +193,29 @@ def test_a_run_whose_process_is_gone_is_gone_on_with_and_tells_no_round_twice(
     told: list[object] = []
     end = running.run_to_end(folder, lambda fields: told.append(fields["round_index"]))
     assert told == [1, 2]
+    assert end is not None
+    assert end.phase == "finished"
+    assert len(flower.started) == 2
+
+
+def test_a_coordinator_that_is_down_is_waited_for_before_the_run_goes_on(
+    folder: CoordinatorFolder, flower: Flower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = running.start_run(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: NOBODY)
+        Progress(place.path, 2).say("running", 1)
+    flower.up = False
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        flower.up = len(slept) > 2
+        if flower.up:
+            Progress(place.path, 2).say("finished", 2)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    end = running.run_to_end(folder, lambda fields: None)
     assert end is not None
     assert end.phase == "finished"
     assert len(flower.started) == 2
