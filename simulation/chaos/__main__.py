@@ -9,6 +9,7 @@ if a run was lost.
 import argparse
 import json
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ def main(words: Sequence[str] | None = None) -> int:
     given = parser.parse_args(words)
     folder = (given.output or Path(mkdtemp(prefix="chaos-"))).resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # nothing is left running
     cases, rows = draw_cases(given.cases, given.seed, SITES, ROUNDS), []
     try:
         for row in play(folder, cases, until=time.monotonic() + given.seconds):

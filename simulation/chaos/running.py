@@ -12,7 +12,7 @@ from simulation.chaos.judging import Verdict, judge
 from simulation.chaos.processes import end, launch
 from simulation.chaos.twin import evidence
 
-LIMIT_S, PAUSE_S = 300.0, 2.0
+LIMIT_S, PAUSE_S, MOST_BY_HAND = 280.0, 2.0, 5
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,8 @@ def end_of(
             return -1
         if code == 0:
             return by_hand
+        if by_hand == MOST_BY_HAND:
+            return -1
         time.sleep(PAUSE_S)
         by_hand += 1
         words = (COORDINATOR, "resume", "--folder", COORDINATOR)
