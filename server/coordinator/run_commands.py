@@ -81,14 +81,15 @@ def stop(*, folder: Folder = Path()) -> None:
 def status(*, folder: Folder = Path(), as_json: Json = False) -> None:
     """Say how the run stands, and who takes part; exit code 0 unless it has failed."""
     from server.control import read_status
+    from server.coordinator.attempts import attempts
     from server.coordinator.folder import open_folder
-    from server.coordinator.running import attempts, place_of
+    from server.coordinator.running import place_of
     from server.coordinator.start import runs
 
     opened = open_folder(folder)
     place = place_of(opened)
     found = read_status(place.path) if place.path.exists() else None
-    last = [record for _, record in attempts(place)][-1:]
+    last = [record for _, record in attempts(place.path)][-1:]
     about = {
         "schema": 1,
         "study": place.study.id,

@@ -19,6 +19,7 @@ from common.signed_study import SignedStudy, read_signed_study, seal_path
 from common.study import Study
 from server.control import Status, Wish, read_status, set_wish
 from server.coordinator import rosters
+from server.coordinator.attempts import attempts
 from server.coordinator.bundle import make_bundle
 from server.coordinator.fleet import ControlApi, SuperLinkDown, control_api, register_pending
 from server.coordinator.folder import CoordinatorFolder
@@ -215,20 +216,6 @@ def resume(folder: CoordinatorFolder) -> RunPlace:
     return start_run(folder)
 
 
-def attempts(place: RunPlace, start: int = 0) -> Iterator[tuple[int, dict[str, object]]]:
-    """Yield the records of attempts at rounds from a byte of the file on, each with its end."""
-    path = place.path / RECORDS_FILE
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        file.seek(start)
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            start += len(line)
-            yield start, json.loads(line)
-
-
 def follow(
     folder: CoordinatorFolder,
     place: RunPlace,
@@ -242,7 +229,7 @@ def follow(
     while True:
         over = _over(folder, int(about["run"]))
         status = read_status(place.path)
-        for end, record in attempts(place, told):
+        for end, record in attempts(place.path, told):
             tell(record)
             told = end
         fresh = status if status and status.updated >= began else None

@@ -18,7 +18,7 @@ from simulation.chaos.cases import (
 from simulation.chaos.federation import Federation
 from simulation.chaos.processes import send
 
-DELAY_S, SPOILED = 0.7, 3
+DELAY_S, SPOILED, FOUND_S = 0.7, 3, 20.0
 
 
 def inflict(federation: Federation, case: Case) -> bool:
@@ -26,12 +26,20 @@ def inflict(federation: Federation, case: Case) -> bool:
     if case.part == LINE:
         _hurt_line(federation, case)
         return True
-    pid = federation.pid_of(case.part, case.site)
+    pid = _found(federation, case)
     if case.fault == KILL:
         return _kill(federation, case, pid)
     if case.fault == FREEZE:
         return _freeze(pid, case.seconds)
     return _fill_disk(pid, case.seconds)
+
+
+def _found(federation: Federation, case: Case) -> int:
+    """Return the part's pid, or 0: it has not come within a while, as a ServerApp may not yet."""
+    end = time.monotonic() + FOUND_S
+    while not (pid := federation.pid_of(case.part, case.site)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return pid
 
 
 def _hurt_line(federation: Federation, case: Case) -> None:

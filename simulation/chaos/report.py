@@ -22,7 +22,8 @@ def failures(rows: Sequence[Fields]) -> str:
     """Return a line for each case that was lost, or whose fault found nothing to hit."""
     lines = []
     for row in rows:
-        where = f"seed {row['seed']}: {row['kind']} {row['site']} after round {row['after']}"
+        site = row["site"] or "centre"
+        where = f"seed {row['seed']}: {row['kind']} {site} after round {row['after']}"
         if not row["good"]:
             why = row["broken"] or ("another theta" if row["finished"] else "not finished")
             lines.append(f"LOST {where}: {why}")

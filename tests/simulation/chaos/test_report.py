@@ -12,7 +12,7 @@ LOST = ROW | {"seed": 25, "finished": False, "identical": False, "good": False, 
 
 def test_a_lost_case_is_counted_and_named_with_its_seed() -> None:
     assert "| kill edge | 2 | 1 | 1 | 0, 0 | 0 | 142 | 280 |" in table([ROW, LOST])
-    assert failures([ROW, LOST]) == "LOST seed 25: kill edge  after round 2: not finished"
+    assert failures([ROW, LOST]) == "LOST seed 25: kill edge centre after round 2: not finished"
 
 
 def test_a_fault_that_found_nothing_to_hit_is_told() -> None:
