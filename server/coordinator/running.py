@@ -28,6 +28,8 @@ from server.state import RECORDS_FILE, STATE_FILE
 RUN_FILE, RUNS = "flower-run.json", "runs"
 FINAL = ("below quorum", "stopped", "finished", "failed")
 POLL_S, RETRIES, PATIENCE_S = 0.3, 5, 180.0
+TAKEN_DOWN = "SystemExit"
+"""Why a ServerApp has ended that Flower itself took down, as it does when SuperExec was killed."""
 
 
 class CoordinatorDown(SettingsError):
@@ -173,7 +175,7 @@ def run_to_end(
         end = follow(folder, place, tell)
         if attempt == retries or (end and end.phase in FINAL and end.phase != "failed"):
             return end
-        if end and end.phase == "failed" and end.why:
+        if end and end.phase == "failed" and end.why and end.why != TAKEN_DOWN:
             return end  # its own error, which would come again
         _start_again(folder)
     return None

@@ -198,6 +198,21 @@ def test_a_run_whose_process_is_gone_is_gone_on_with_and_tells_no_round_twice(
     assert len(flower.started) == 2
 
 
+def test_a_run_whose_process_flower_took_down_is_gone_on_with(
+    folder: CoordinatorFolder, flower: Flower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = running.start_run(folder)
+    Progress(place.path, 2).say("failed", 1, "SystemExit")
+
+    def again(folder: CoordinatorFolder) -> None:
+        Progress(place.path, 2).say("finished", 2)
+
+    monkeypatch.setattr(running, "start_run", again)
+    end = running.run_to_end(folder, lambda fields: None)
+    assert end is not None
+    assert end.phase == "finished"
+
+
 def test_a_coordinator_that_is_down_is_waited_for_before_the_run_goes_on(
     folder: CoordinatorFolder, flower: Flower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
