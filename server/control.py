@@ -44,7 +44,16 @@ class Status(NamedTuple):
             return False
         except PermissionError:
             return True
-        return True
+        return not _is_zombie(self.pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Return whether a process has ended and nobody has asked how: SuperExec never does (Linux)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[:1] == ["Z"]
 
 
 def set_wish(folder: Path, wish: Wish) -> None:

@@ -25,6 +25,7 @@ from common.processes.events import Events
 from common.processes.lifeline import hold_lifeline
 
 IDLE_S, REPLY_S, GRACE_S, TOLD_S = 3.0, 0.02, 8.0, 1.0
+NO_CONNECTION = "no-connection"
 
 
 def main() -> None:
@@ -84,8 +85,10 @@ def watch(events: Events) -> None:
             try:
                 answer = super()._unary_unary(**call)
             except Exception as error:
-                self.told = 0.0
-                events.send("trouble", code=_code_of(error))
+                self.told, code = 0.0, _code_of(error)
+                events.send("trouble", code=code)
+                if code == NO_CONNECTION and isinstance(error, httpx.TransportError):
+                    raise broken_line(error) from error
                 raise
             if time.monotonic() - self.told > TOLD_S:
                 self.told = time.monotonic()
@@ -93,6 +96,16 @@ def watch(events: Events) -> None:
             return answer
 
     vars(connection)["FleetHttpClient"] = Watched
+
+
+def broken_line(error: httpx.TransportError) -> httpx.TransportError:
+    """Return an error of the same kind whose text names no TLS.
+
+    Flower retries a broken connection, but takes any text with "ssl" or "tls" for a certificate
+    that will never do: it drops the reply in hand and ends its loop, and the process stays, deaf.
+    A server that is killed ends TLS without a farewell, which is such a text.
+    """
+    return type(error)("the line to the coordinator broke")
 
 
 def _code_of(error: Exception) -> str:
@@ -108,7 +121,7 @@ def _code_of(error: Exception) -> str:
         return f"http-{error.response.status_code}"
     if "certificate" in str(error).lower():
         return BAD_CERTIFICATE
-    return "no-connection"
+    return NO_CONNECTION
 
 
 if __name__ == "__main__":

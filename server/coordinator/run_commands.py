@@ -35,7 +35,10 @@ def start(*, folder: Folder = Path()) -> None:
 def run(
     *,
     folder: Folder = Path(),
-    seed: Annotated[int, typer.Option(help="Of the first initialization.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of the first initialization and the cohorts; else the run's own, or 0."),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for its end.")] = False,
 ) -> None:
     """Run the study, or go on with it, and tell each round as it closes."""
@@ -78,14 +81,15 @@ def stop(*, folder: Folder = Path()) -> None:
 def status(*, folder: Folder = Path(), as_json: Json = False) -> None:
     """Say how the run stands, and who takes part; exit code 0 unless it has failed."""
     from server.control import read_status
+    from server.coordinator.attempts import attempts
     from server.coordinator.folder import open_folder
-    from server.coordinator.running import attempts, place_of
+    from server.coordinator.running import place_of
     from server.coordinator.start import runs
 
     opened = open_folder(folder)
     place = place_of(opened)
     found = read_status(place.path) if place.path.exists() else None
-    last = [record for _, record in attempts(place)][-1:]
+    last = [record for _, record in attempts(place.path)][-1:]
     about = {
         "schema": 1,
         "study": place.study.id,

@@ -19,6 +19,7 @@ from common.signed_study import SignedStudy, read_signed_study, seal_path
 from common.study import Study
 from server.control import Status, Wish, read_status, set_wish
 from server.coordinator import rosters
+from server.coordinator.attempts import attempts
 from server.coordinator.bundle import make_bundle
 from server.coordinator.fleet import ControlApi, SuperLinkDown, control_api, register_pending
 from server.coordinator.folder import CoordinatorFolder
@@ -26,7 +27,13 @@ from server.state import RECORDS_FILE, STATE_FILE
 
 RUN_FILE, RUNS = "flower-run.json", "runs"
 FINAL = ("below quorum", "stopped", "finished", "failed")
-POLL_S, RETRIES = 0.3, 5
+POLL_S, RETRIES, PATIENCE_S = 0.3, 5, 180.0
+TAKEN_DOWN = "SystemExit"
+"""Why a ServerApp has ended that Flower itself took down, as it does when SuperExec was killed."""
+
+
+class CoordinatorDown(SettingsError):
+    """The coordinator's processes do not run."""
 
 
 class RunPlace(NamedTuple):
@@ -57,8 +64,10 @@ def place_of(folder: CoordinatorFolder) -> RunPlace:
     return RunPlace(signed, folder.path / RUNS / signed.study.id[:12])
 
 
-def start_run(folder: CoordinatorFolder, *, seed: int = 0) -> RunPlace:
+def start_run(folder: CoordinatorFolder, *, seed: int | None = None) -> RunPlace:
     """Start the study's run, or go on with it from its last round; returns when Flower has it.
+
+    seed: of the first initialization and the cohorts; None: the run's own, of a new one 0.
 
     Raises:
         SettingsError: it cannot be started as things are.
@@ -66,6 +75,7 @@ def start_run(folder: CoordinatorFolder, *, seed: int = 0) -> RunPlace:
     """
     place = place_of(folder)
     _require_idle(place)
+    seed = _own_seed(place) if seed is None else seed
     config = _config(folder, place, seed)
     bundle = _bundle(place)
     place.path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -77,9 +87,15 @@ def start_run(folder: CoordinatorFolder, *, seed: int = 0) -> RunPlace:
         run = api.start_run(bundle, config)
     records = place.path / RECORDS_FILE
     told = records.stat().st_size if records.exists() else 0
-    about = {"run": run, "started": time.time(), "told": told}
+    about = {"run": run, "started": time.time(), "told": told, "seed": seed}
     write_atomically(place.path / RUN_FILE, json.dumps(about).encode())
     return place
+
+
+def _own_seed(place: RunPlace) -> int:
+    """Return the seed that the run was begun with: cohorts are drawn from it in every round."""
+    path = place.path / RUN_FILE
+    return int(json.loads(path.read_bytes()).get("seed", 0)) if path.exists() else 0
 
 
 def _require_idle(place: RunPlace) -> None:
@@ -131,13 +147,13 @@ def asking(folder: CoordinatorFolder) -> Iterator[ControlApi]:
     """Open the Control API.
 
     Raises:
-        SettingsError: the coordinator's processes do not run.
+        CoordinatorDown: the coordinator's processes do not run.
     """
     try:
         with control_api(folder) as api:
             yield api
     except SuperLinkDown as error:
-        raise SettingsError(
+        raise CoordinatorDown(
             "the coordinator's processes do not run",
             where=str(folder.path),
             remedy="wardround coordinator start, in a window or as a service",
@@ -150,16 +166,33 @@ def run_to_end(
     """Follow the run to its end; one whose process is lost is gone on with from its last round.
 
     Flower never takes a run up again whose ServerApp has died. Returns the last status.
+
+    Raises:
+        CoordinatorDown: the coordinator's processes have not come back within `PATIENCE_S`.
     """
     for attempt in range(retries + 1):
         place = place_of(folder)
         end = follow(folder, place, tell)
         if attempt == retries or (end and end.phase in FINAL and end.phase != "failed"):
             return end
-        if end and end.phase == "failed" and end.why:
+        if end and end.phase == "failed" and end.why and end.why != TAKEN_DOWN:
             return end  # its own error, which would come again
-        start_run(folder)
+        _start_again(folder)
     return None
+
+
+def _start_again(folder: CoordinatorFolder) -> None:
+    """Go on with the run; who has killed its process may have killed the coordinator's too."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            start_run(folder)
+        except (CoordinatorDown, RunFolderError):  # or Flower has given up a process that lives on
+            if time.monotonic() >= end:
+                raise
+            time.sleep(POLL_S)
+        else:
+            return
 
 
 def wish(place: RunPlace, wanted: Wish) -> None:
@@ -185,20 +218,6 @@ def resume(folder: CoordinatorFolder) -> RunPlace:
     return start_run(folder)
 
 
-def attempts(place: RunPlace, start: int = 0) -> Iterator[tuple[int, dict[str, object]]]:
-    """Yield the records of attempts at rounds from a byte of the file on, each with its end."""
-    path = place.path / RECORDS_FILE
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        file.seek(start)
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            start += len(line)
-            yield start, json.loads(line)
-
-
 def follow(
     folder: CoordinatorFolder,
     place: RunPlace,
@@ -212,7 +231,7 @@ def follow(
     while True:
         over = _over(folder, int(about["run"]))
         status = read_status(place.path)
-        for end, record in attempts(place, told):
+        for end, record in attempts(place.path, told):
             tell(record)
             told = end
         fresh = status if status and status.updated >= began else None

@@ -1,6 +1,8 @@
 """A person's wish is kept between rounds, and a run says how it stands."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from server.control import (
     CONTROL_FILE,
     STATUS_FILE,
     Progress,
+    Status,
     read_status,
     read_wish,
     set_wish,
@@ -25,6 +28,16 @@ def test_a_run_goes_on_if_nobody_has_said_anything(tmp_path: Path) -> None:
     assert (status.phase, status.round_index, status.rounds) == ("running", 3, 9)
     assert status.pid == os.getpid()
     assert status.alive
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+def test_a_process_that_was_killed_and_not_waited_for_is_not_alive(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        status = Status("running", 3, 9, "", process.pid, 0.0, 0.0)
+        assert status.alive
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert not status.alive
 
 
 def test_a_paused_run_waits_until_it_is_resumed(tmp_path: Path) -> None:

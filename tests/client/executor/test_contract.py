@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from flwr.app import Context
 from flwr.clientapp import ClientApp
@@ -21,6 +22,7 @@ from flwr.supercore.error import ApiErrorCode, FlowerError
 from flwr.supercore.heartbeat import HeartbeatSender
 from flwr.supercore.inflatable import inflatable_utils
 from flwr.supercore.protobuf.client import ProtobufClient
+from flwr.supercore.retry.http_retry import make_simple_http_retry_invoker
 from flwr.supercore.routers.runtime.router import router
 from flwr.supercore.run import InvalidRunStatusException, RunNotRunningException
 from flwr.supercore.runtime import RuntimeHttpClient
@@ -30,7 +32,7 @@ from flwr.supernode.runtime import run_clientapp
 
 from client.executor import flower, wiring
 from client.executor.flower import check_flower, kinds_of
-from client.executor.supernode import IDLE_S, Clock, quicken, watch
+from client.executor.supernode import IDLE_S, Clock, broken_line, quicken, watch
 from common.errors import SettingsError
 from common.messages import HELLO_TYPE, UPDATE_TYPE
 from common.messages.votes import VOTES_TYPE
@@ -182,6 +184,31 @@ def test_the_supernode_is_quickened_and_watched_and_still_flowers(
     client = watched("http://127.0.0.1:9")
     assert client._unary_unary(path="x") == client._unary_unary(path="x") == "answer"
     assert sent == ["contact"]
+
+    def eof(self: object, **_: object) -> str:
+        raise httpx.ReadError("[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred")
+
+    monkeypatch.setattr(ProtobufClient, "_unary_unary", eof)
+    with pytest.raises(httpx.ReadError, match="the line to the coordinator broke"):
+        client._unary_unary(path="x")
+    assert sent == ["contact", "troubleno-connection"]
+
+
+def test_flower_tries_again_over_a_broken_line_and_would_not_if_its_error_named_tls() -> None:
+    raised: list[httpx.ReadError] = []
+    told = httpx.ReadError("[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred")
+
+    def call(error: httpx.ReadError) -> str:
+        raised.append(error)
+        if len(raised) < 3:
+            raise error
+        return "answer"
+
+    invoker = make_simple_http_retry_invoker()
+    invoker.wait_function = lambda seconds: None
+    with pytest.raises(httpx.ReadError):
+        invoker.invoke(call, told)
+    assert invoker.invoke(call, broken_line(told)) == "answer"
 
 
 def test_idle_polls_grow_to_flowers_own_three_seconds_and_shrink_after_work() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -104,6 +105,16 @@ def test_a_run_with_a_checkpoint_goes_on_from_it(folder: CoordinatorFolder, flow
     assert [config["resume"] for _, config in flower.started] == [False, True]
 
 
+def test_a_run_that_is_gone_on_with_keeps_its_seed_unless_another_is_given(
+    folder: CoordinatorFolder, flower: Flower
+) -> None:
+    running.start_run(folder, seed=3)
+    running.start_run(folder)
+    running.resume(folder)
+    running.start_run(folder, seed=5)
+    assert [config["seed"] for _, config in flower.started] == [3, 3, 3, 5]
+
+
 def test_a_run_that_is_alive_is_not_started_twice_but_resumed(
     folder: CoordinatorFolder, flower: Flower
 ) -> None:
@@ -182,6 +193,44 @@ def test_a_run_whose_process_is_gone_is_gone_on_with_and_tells_no_round_twice(
     told: list[object] = []
     end = running.run_to_end(folder, lambda fields: told.append(fields["round_index"]))
     assert told == [1, 2]
+    assert end is not None
+    assert end.phase == "finished"
+    assert len(flower.started) == 2
+
+
+def test_a_run_whose_process_flower_took_down_is_gone_on_with(
+    folder: CoordinatorFolder, flower: Flower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = running.start_run(folder)
+    Progress(place.path, 2).say("failed", 1, "SystemExit")
+
+    def again(folder: CoordinatorFolder) -> None:
+        Progress(place.path, 2).say("finished", 2)
+
+    monkeypatch.setattr(running, "start_run", again)
+    end = running.run_to_end(folder, lambda fields: None)
+    assert end is not None
+    assert end.phase == "finished"
+
+
+def test_a_coordinator_that_is_down_is_waited_for_before_the_run_goes_on(
+    folder: CoordinatorFolder, flower: Flower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = running.start_run(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: NOBODY)
+        Progress(place.path, 2).say("running", 1)
+    flower.up = False
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        flower.up = len(slept) > 2
+        if flower.up:
+            Progress(place.path, 2).say("finished", 2)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    end = running.run_to_end(folder, lambda fields: None)
     assert end is not None
     assert end.phase == "finished"
     assert len(flower.started) == 2

@@ -1,0 +1,108 @@
+"""One case: a run is started, hurt once, gone on with if need be, and judged."""
+
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from simulation.chaos.cases import COORDINATOR, Case
+from simulation.chaos.faults import inflict
+from simulation.chaos.federation import ROUNDS, RUN_SEED, Federation
+from simulation.chaos.judging import Verdict, judge
+from simulation.chaos.processes import end, launch
+from simulation.chaos.twin import evidence
+
+LIMIT_S, PAUSE_S, MOST_BY_HAND = 280.0, 2.0, 5
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An undisturbed run: its theta's bytes, how long it took, and one of its rounds."""
+
+    theta: bytes
+    seconds: float
+    round_s: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """A case and what became of it. hit: the target was there. by_hand: resumed so many times.
+
+    extra: seconds more than the undisturbed run.
+    """
+
+    case: Case
+    hit: bool
+    verdict: Verdict
+    by_hand: int
+    extra: float
+
+    def fields(self) -> dict[str, Any]:
+        """Return it for machines."""
+        judged = asdict(self.verdict) | {"good": self.verdict.good}
+        told = {"hit": self.hit, "by_hand": self.by_hand, "extra": round(self.extra, 1)}
+        return asdict(self.case) | {"kind": self.case.kind} | told | judged
+
+
+def undisturbed(federation: Federation, name: str) -> Reference:
+    """Run the study once and return the reference.
+
+    Raises:
+        RuntimeError: it did not end well, or one process learns something else.
+    """
+    began = time.monotonic()
+    if end_of(federation, _start(federation, name), name, began) != 0:
+        raise RuntimeError(f"the undisturbed run failed: {federation.folder / name}.log")
+    seconds = time.monotonic() - began
+    found = evidence(federation.folder, federation.put_away(name))
+    verdict = judge(found, found.theta or b"")
+    if not verdict.good or verdict.dropped or found.theta is None:
+        raise RuntimeError(f"the undisturbed run is not what it should be: {verdict}")
+    return Reference(found.theta, seconds, sum(r.seconds for r in found.records) / ROUNDS)
+
+
+def run_case(federation: Federation, case: Case, reference: Reference) -> Row:
+    """Run the study, inflict the fault, and judge what is left."""
+    name, began = f"case-{case.seed}", time.monotonic()
+    following = _start(federation, name)
+    while federation.closed() < case.after or not federation.run_folder.exists():
+        if following.poll() is not None or time.monotonic() - began > LIMIT_S:
+            break
+        time.sleep(0.02)
+    time.sleep(case.fraction * reference.round_s)
+    hit = inflict(federation, case)
+    by_hand = end_of(federation, following, name, began)
+    seconds = time.monotonic() - began
+    if by_hand < 0:
+        federation.restart()
+    verdict = judge(evidence(federation.folder, federation.put_away(name)), reference.theta)
+    return Row(case, hit, verdict, max(by_hand, 0), seconds - reference.seconds)
+
+
+def _start(federation: Federation, name: str) -> "subprocess.Popen[bytes]":
+    words = (COORDINATOR, "run", "--folder", COORDINATOR, "--seed", str(RUN_SEED))
+    return launch(federation.folder, name, *words)
+
+
+def end_of(
+    federation: Federation, following: "subprocess.Popen[bytes]", name: str, began: float
+) -> int:
+    """Wait for the run's end; if the command gives up, `resume` is typed, as a person would.
+
+    Returns how often it was typed; -1: the run has not ended well in its time.
+    """
+    by_hand = 0
+    while True:
+        try:
+            code = following.wait(timeout=max(0.1, LIMIT_S - (time.monotonic() - began)))
+        except subprocess.TimeoutExpired:
+            end(following)
+            return -1
+        if code == 0:
+            return by_hand
+        if by_hand == MOST_BY_HAND:
+            return -1
+        time.sleep(PAUSE_S)
+        by_hand += 1
+        words = (COORDINATOR, "resume", "--folder", COORDINATOR)
+        following = launch(federation.folder, name, *words)
