@@ -63,23 +63,28 @@ def _log_to_stderr_if_nowhere_else() -> None:
         logger.setLevel(logging.INFO)
 
 
-def _enrolled(config: RunSettings) -> Callable[[], Mapping[str, int]] | None:
+def _enrolled(config: RunSettings) -> Callable[[], Mapping[str, int] | None] | None:
     """Return how to find the node of each enrolled key; None where nobody has enrolled."""
     if not config.get("coordinator"):
         return None
-    from server.coordinator.fleet import SuperLinkDown, control_api, site_nodes
+    from server.coordinator.fleet import (
+        SuperLinkDown,
+        SuperLinkRefuses,
+        control_api,
+        site_nodes,
+    )
     from server.coordinator.folder import open_folder
     from server.coordinator.quick import quicken_grid
 
     quicken_grid()
     folder = open_folder(Path(str(config["coordinator"])))
 
-    def nodes() -> Mapping[str, int]:
+    def nodes() -> Mapping[str, int] | None:
         try:
             with control_api(folder) as api:
                 return site_nodes(folder, api)
-        except SuperLinkDown:
-            return {}  # they are greeted again
+        except (SuperLinkDown, SuperLinkRefuses):
+            return None
 
     return nodes
 

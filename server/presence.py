@@ -19,18 +19,20 @@ class Presence:
     """The nodes of a study's sites. away: those not to be waited for.
 
     A study that names no sites takes all that answer. A name that a present node holds is not given
-    to another one. bound: the node of each enrolled key, by the name that it was enrolled under;
-    then a name counts from that node only, and else a node is believed the name that it says.
+    to another one. bound: the node of each enrolled key, by the name that it was enrolled under, or
+    None while that cannot be told; then a name counts from that node only. Without `bound`, a node
+    is believed the name that it says.
     """
 
     grid: Post
     study: Study
     clock: Callable[[], float] = time.monotonic
-    bound: Callable[[], Mapping[str, int]] | None = None
+    bound: Callable[[], Mapping[str, int] | None] | None = None
     node_of: dict[str, int] = field(default_factory=dict)
     away: set[str] = field(default_factory=set)
     _waiting: dict[str, int] = field(default_factory=dict)
     _greeted: dict[int, float] = field(default_factory=dict)
+    _heard: dict[int, Greeting] = field(default_factory=dict)
 
     @property
     def here(self) -> dict[str, int]:
@@ -58,14 +60,13 @@ class Presence:
         )
         if new := self._strangers(phase.deadline_s):
             content = hello_request(self.study.id)
+            self._waiting = {k: node for k, node in self._waiting.items() if node not in new}
             self._waiting |= push(self.grid, dict.fromkeys(new, content), phase)
             self._greeted |= dict.fromkeys(new, self.clock())
         answers: Outcome[Greeting] = Outcome()
         pull(self.grid, self._waiting, read_greeting, answers)
-        bound = self.bound() if self.bound and answers.accepted else None
-        for node, greeting in sorted(answers.accepted.items()):
-            if bound is None or bound.get(greeting.site) == node:
-                self._take(node, greeting)
+        self._heard |= answers.accepted
+        self._take_in()
 
     def wait_for(self, count: int, sites: Iterable[str], *, until: float, poll_s: float) -> None:
         """Refresh until so many of the sites are here, or it is `until` by the clock."""
@@ -84,6 +85,16 @@ class Presence:
             if node not in known
             and (node not in self._greeted or now - self._greeted[node] >= again_s)
         ]
+
+    def _take_in(self) -> None:
+        """Believe what was heard; if nobody can say whose keys they are, keep it for later."""
+        bound = self.bound() if self.bound and self._heard else {}
+        if bound is None:
+            return
+        for node, greeting in sorted(self._heard.items()):
+            if self.bound is None or bound.get(greeting.site) == node:
+                self._take(node, greeting)
+        self._heard.clear()
 
     def _take(self, node: int, greeting: Greeting) -> None:
         listed = {site.name for site in self.study.sites}

@@ -44,7 +44,7 @@ class Roster:
 
 
 def call_roll(
-    grid: Post, study: Study, bound: Callable[[], Mapping[str, int]] | None = None
+    grid: Post, study: Study, bound: Callable[[], Mapping[str, int] | None] | None = None
 ) -> Roster:
     """Return the roster: asks every online node for its name until all named sites are there.
 

@@ -145,3 +145,32 @@ def test_a_name_that_is_taken_is_not_given_to_another_node(wards: Wards, study: 
     presence.leave(["Ash"])
     presence._take(7, Greeting("Ash", study.id))
     assert presence.here["Ash"] == 7
+
+
+def test_a_name_counts_from_the_node_of_its_enrolled_key_only(wards: Wards, study: Study) -> None:
+    presence = Presence(wards, study, bound=lambda: {"Ash": 1, "Birch": 3})
+    presence.refresh()
+    assert presence.here == {"Ash": 1}
+
+
+def test_what_was_heard_is_kept_until_somebody_can_say_whose_keys_they_are(
+    wards: Wards, study: Study
+) -> None:
+    known: list[dict[str, int] | None] = [None, None, {"Ash": 1, "Birch": 2, "Cedar": 3}]
+    presence = Presence(wards, study, bound=lambda: known.pop(0))
+    presence.refresh()
+    presence.refresh()
+    assert not presence.here
+    presence.refresh()
+    assert set(presence.here) == set(NAMES)
+    assert wards.greetings == 3
+
+
+def test_an_answer_that_never_comes_is_not_waited_for_twice(wards: Wards, study: Study) -> None:
+    now = [0.0]
+    presence = Presence(wards, study, clock=lambda: now[0])
+    wards.silent = {"Cedar"}
+    for _ in range(5):
+        now[0] += DEADLINE_S
+        presence.refresh()
+    assert len(presence._waiting) == 1
