@@ -4,7 +4,6 @@ The same object serves the in-process grid, Flower's simulation and a deployment
 """
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from common.sources import RunSettings, simulated_source
 from common.study import Study, read_study
 from server.masked import MaskedAsk, MaskedSums
 from server.masked_setup import Line, SetUp
-from server.rounds import POLL_S, Answers, Ask, GridAsk, Roster, call_roll
+from server.rounds import Answers, Ask, GridAsk, Roster, call_roll
 from server.run import Assembled, RunOptions, run_study
 from server.state import ServerState
 from server.votes import GridVotes, MaskedVotes
@@ -42,7 +41,7 @@ def main(grid: Grid, context: Context) -> None:
         sites = list(roster.weight_of)
         if study.privacy.profile == "masked":
             ask, ask_votes = _masked(grid, study, roster, config)
-            return Assembled(sites, _attended(ask, study, roster), ask_votes)
+            return Assembled(sites, _attended(ask, roster), ask_votes)
         votes = GridVotes(Line(grid, study, roster.node_of))
         return Assembled(sites, GridAsk(grid, study, roster), votes)
 
@@ -89,13 +88,11 @@ def _enrolled(config: RunSettings) -> Callable[[], Mapping[str, int] | None] | N
     return nodes
 
 
-def _attended(ask: Ask, study: Study, roll: Roster) -> Ask:
+def _attended(ask: Ask, roll: Roster) -> Ask:
     """Return the way to ask, before which sites that have come are noticed and a quorum awaited."""
 
     def attended(state: ServerState, cohort: Sequence[str]) -> Answers:
-        presence, server = roll.presence, study.server
-        quorum = math.ceil(server.quorum * len(cohort))
-        presence.wait_for(quorum, cohort, until=presence.clock() + server.deadline_s, poll_s=POLL_S)
+        roll.presence.await_quorum(cohort)
         return ask(state, cohort)
 
     return attended

@@ -5,13 +5,16 @@ have come, or come back, are greeted beside the rounds; nobody waits for their a
 site costs one deadline, and one that joins late needs no restart.
 """
 
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from common.messages import HELLO_TYPE, Greeting, hello_request, read_greeting
 from common.study import Study
 from server.exchange import Outcome, Phase, Post, pull, push
+
+POLL_S = 0.05
 
 
 @dataclass
@@ -68,12 +71,13 @@ class Presence:
         self._heard |= answers.accepted
         self._take_in()
 
-    def wait_for(self, count: int, sites: Iterable[str], *, until: float, poll_s: float) -> None:
-        """Refresh until so many of the sites are here, or it is `until` by the clock."""
-        wanted = set(sites)
+    def await_quorum(self, cohort: Sequence[str]) -> None:
+        """Refresh until a quorum of the cohort is here, or one deadline has gone by."""
+        server, wanted = self.study.server, set(cohort)
+        quorum, end = math.ceil(server.quorum * len(cohort)), self.clock() + server.deadline_s
         self.refresh()
-        while len(wanted & set(self.here)) < count and self.clock() < until:
-            time.sleep(poll_s)
+        while len(wanted & set(self.here)) < quorum and self.clock() < end:
+            time.sleep(POLL_S)
             self.refresh()
 
     def _strangers(self, again_s: float) -> list[int]:

@@ -21,11 +21,10 @@ from common.randomness import generator
 from common.study import Study
 from common.study_sections import ServerSettings
 from server.exchange import Outcome, Phase, Post, exchange
-from server.presence import Presence
+from server.presence import POLL_S, Presence
 from server.robust import combine
 from server.state import RoundRecord, ServerState
 
-POLL_S = 0.05
 GONE = ("deadline", "error-5")
 """Reasons for which a site is not waited for again: silence, or no heartbeat (Flower's code 5)."""
 
@@ -196,9 +195,8 @@ class GridAsk:
 
     def _there(self, cohort: Sequence[str]) -> dict[str, int]:
         """Return the nodes of the cohort's sites that can be asked; waits if they are too few."""
-        server, presence = self.study.server, self.roster.presence
-        quorum = math.ceil(server.quorum * len(cohort))
-        presence.wait_for(quorum, cohort, until=presence.clock() + server.deadline_s, poll_s=POLL_S)
+        presence = self.roster.presence
+        presence.await_quorum(cohort)
         return {site: presence.here[site] for site in cohort if site in presence.here}
 
     def _missing(self, site: str) -> str:

@@ -6,7 +6,6 @@ started it, finds the same sites.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from common.errors import SettingsError
 from common.privacy.histograms import FEWEST_PER_CLASS
 from common.privacy.masking.roster import (
     Roster,
-    RosterSite,
     SignedRoster,
+    lasting_sites,
     roster_text,
     sign_roster,
 )
@@ -103,16 +102,7 @@ class SimulatedSource:
             site.name: SigningKey(virtual_identity(derived_key(seed, "site", site.name)))
             for site in study.sites
         }
-        sites = tuple(
-            RosterSite(
-                name=site.name,
-                public_key=keys[site.name].public.hex(),
-                weight=site.weight,
-                not_before=date.min,
-                not_after=date.max,
-            )
-            for site in study.sites
-        )
+        sites = lasting_sites(keys, {site.name: site.weight for site in study.sites})
         roster = Roster(federation=study.name, epoch=1, sites=sites)
         signatures = {name: sign_roster(roster, key) for name, key in keys.items()}
         return roster_text(SignedRoster(roster=roster, signatures=signatures))

@@ -5,7 +5,6 @@ part of it could be used in a real session.
 """
 
 from collections.abc import Iterator
-from datetime import date
 
 import numpy as np
 from flwr.app import RecordDict
@@ -24,7 +23,7 @@ from common.messages.masked import (
 )
 from common.messages.purposes import UPDATES, Purpose
 from common.privacy.masking.member import Seat
-from common.privacy.masking.roster import Roster, RosterSite
+from common.privacy.masking.roster import Roster, lasting_sites
 from common.privacy.masking.rules import TURNS, Policy, threshold_of
 from common.privacy.masking.session import Session
 from common.privacy.masking.statements import Call, Context
@@ -63,16 +62,7 @@ def masked_messages(
 
 def _members(opened: Opened, policy: Policy) -> tuple[str, Context, dict[str, Masker]]:
     study, keys = opened.study, {s.name: SigningKey(fresh_key()) for s in opened.study.sites}
-    sites = tuple(
-        RosterSite(
-            name=site.name,
-            public_key=keys[site.name].public.hex(),
-            weight=site.weight,
-            not_before=date.min,
-            not_after=date.max,
-        )
-        for site in study.sites
-    )
+    sites = lasting_sites(keys, {site.name: site.weight for site in study.sites})
     roster = Roster(federation="dry run", epoch=1, sites=sites)
     context = Context(
         federation=roster.federation,

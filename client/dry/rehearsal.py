@@ -52,17 +52,15 @@ class Rehearsed(NamedTuple):
     objects: dict[str, bytes]
 
 
-def rehearse(admitted: Admitted, *, theta: Tensor | None = None) -> list[Rehearsed]:
-    """Return the messages of the study's first round, in their order.
-
-    theta: [d], what the coordinator would send; the study's own beginning if it is None.
+def rehearse(admitted: Admitted) -> list[Rehearsed]:
+    """Return the messages of the study's first round, from its own beginning, in their order.
 
     Raises:
         WardroundError: as in a real round.
     """
     study = admitted.study
     with _paying_for_show(admitted) as opened:
-        begun = flatten(opened.learner.initial) if theta is None else theta
+        begun = flatten(opened.learner.initial)
         said = list(_messages(admitted, opened, Instruction(study.id, 1, begun)))
     return [Rehearsed(m, list(fields_of(m, c, study)), wire_objects(c)) for m, c in said]
 

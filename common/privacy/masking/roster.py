@@ -75,6 +75,22 @@ class Roster(Statement):
         return bytes.fromhex(site.public_key)
 
 
+def lasting_sites(
+    keys: Mapping[str, SigningKey], weights: Mapping[str, float]
+) -> tuple[RosterSite, ...]:
+    """Return roster entries that never expire, for sites that are simulated or stood in for."""
+    return tuple(
+        RosterSite(
+            name=name,
+            public_key=key.public.hex(),
+            weight=weights[name],
+            not_before=date.min,
+            not_after=date.max,
+        )
+        for name, key in keys.items()
+    )
+
+
 class SignedRoster(Statement):
     """A roster and the signatures of hospitals, by name."""
 
