@@ -142,8 +142,8 @@ class RoundEngine:
             seconds = round(time.monotonic() - started, 3)
             if closed:
                 state = state.stepped(self.study, answers.updates.mean())
-            accepted, dropped = answers.accepted, dict(answers.dropped)
-            self.save(state, RoundRecord(index, attempt, closed, accepted, dropped, seconds))
+            accepted, dropped, ended = answers.accepted, dict(answers.dropped), int(time.time())
+            self.save(state, RoundRecord(index, attempt, closed, accepted, dropped, seconds, ended))
             if closed:
                 return state
         raise QuorumNotReached(

@@ -32,7 +32,10 @@ _VECTORS = ("meta", "m", "v")
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """What happened in one attempt at a round: who took part, and who was dropped and why."""
+    """What happened in one attempt at a round: who took part, and who was dropped and why.
+
+    seconds: how long it took. ended: Unix time, to the second; 0 in records of older versions.
+    """
 
     round_index: int
     attempt: int
@@ -40,6 +43,7 @@ class RoundRecord:
     accepted: tuple[str, ...]
     dropped: dict[str, str]
     seconds: float
+    ended: int = 0
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class RunFolder:
             "accepted": [site.name for site in self.study.sites],
             "dropped": {},
             "seconds": 1.5,
+            "ended": 1_780_000_000 + index,
         }
         return json.dumps(record | changes, separators=(",", ":")) + "\n"
 

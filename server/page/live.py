@@ -110,7 +110,7 @@ class Live:
         if news.anew:
             self.memory, self.boot = Memory(), secrets.token_hex(4)
         self.memory.version = max(self.memory.version, self.version)
-        self.memory.take(news.attempts, news.when)
+        self.memory.take(news.attempts)
         self.memory.damaged += news.damaged
         moved = self.movement.refresh()
         before, self.run = self.run, self._run()

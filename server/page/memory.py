@@ -20,14 +20,14 @@ OTHERS = "other"
 
 @dataclass
 class SiteMemory:
-    """used: rounds with the site's update. heard, when: round and Unix time of its last answer.
+    """used: rounds with the site's update. heard: the round of its last answer, 0 if none came.
 
-    The time is known where the page was there to see it, else it is 0.
+    when: Unix time at which that round's attempt ended, 0 if its record does not say.
     """
 
     used: int = 0
     heard: int = 0
-    when: float = 0.0
+    when: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
 
@@ -56,13 +56,10 @@ class Memory:
         seconds = [one.seconds for one in self.recent if one.closed]
         return median(seconds) if seconds else 0.0
 
-    def take(self, attempts: Iterable[Attempt], when: float) -> None:
-        """Take in attempts; when: the Unix time of the last one."""
-        attempt = None
+    def take(self, attempts: Iterable[Attempt]) -> None:
+        """Take in attempts."""
         for attempt in attempts:
             self._take(attempt)
-        for name in _heard(attempt) if attempt else ():
-            self.sites[name].when = when
 
     def _take(self, attempt: Attempt) -> None:
         self.version += 1
@@ -78,7 +75,7 @@ class Memory:
             _count(self.reasons, reason)
         for name in _heard(attempt):
             site = self.sites[name]
-            site.heard, site.when = attempt.round_index, 0.0
+            site.heard, site.when = attempt.round_index, attempt.ended
 
     def _site(self, name: str) -> SiteMemory:
         return self.sites.setdefault(name, SiteMemory())

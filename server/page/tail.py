@@ -1,7 +1,6 @@
 """Reading rounds.jsonl as it grows: each line once, and all of it anew if the past has changed."""
 
 from dataclasses import dataclass
-from os import fstat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -24,6 +23,7 @@ class Attempt(BaseModel):
     accepted: tuple[str, ...]
     dropped: dict[str, str]
     seconds: float = Field(ge=0)
+    ended: int = Field(default=0, ge=0)
 
     @property
     def asked(self) -> int:
@@ -34,13 +34,12 @@ class Attempt(BaseModel):
 class News(NamedTuple):
     """What was added. anew: the past has changed, these are the first lines of another one.
 
-    damaged: lines that are no record. when: Unix time of the last of them.
+    damaged: lines that are no record.
     """
 
     attempts: list[Attempt]
     anew: bool
     damaged: int
-    when: float
 
 
 @dataclass
@@ -62,28 +61,27 @@ class Tail:
         except FileNotFoundError:
             anew = self.place > 0
             self.place, self.last = 0, b""
-            return News([], anew, 0, 0.0)
+            return News([], anew, 0)
         with file:
             anew = not self._same_past(file)
             if anew:
                 self.place, self.last = 0, b""
             file.seek(self.place)
             data = file.read(MOST_BYTES)
-            when = fstat(file.fileno()).st_mtime
-        return self._taken(data[: data.rfind(b"\n") + 1], anew, when)
+        return self._taken(data[: data.rfind(b"\n") + 1], anew)
 
     def _same_past(self, file: BinaryIO) -> bool:
         file.seek(self.place - len(self.last))
         return file.read(len(self.last)) == self.last
 
-    def _taken(self, data: bytes, anew: bool, when: float) -> News:
+    def _taken(self, data: bytes, anew: bool) -> News:
         lines = data.split(b"\n")[:-1]
         if lines:
             self.place += len(data)
             self.last = lines[-1] + b"\n"
         read = [_attempt(line) for line in lines]
         attempts = [one for one in read if one is not None]
-        return News(attempts, anew, len(read) - len(attempts), when)
+        return News(attempts, anew, len(read) - len(attempts))
 
 
 def _attempt(line: bytes) -> Attempt | None:

@@ -15,44 +15,45 @@ def attempt(index: int, **changes: object) -> Attempt:
         "accepted": ("Ash", "Birch"),
         "dropped": {},
         "seconds": 2.0,
+        "ended": 1_000 + index,
     }
     return Attempt.model_validate(settings | changes)
 
 
 def test_a_site_is_in_contact_if_it_answers_not_if_others_do() -> None:
     memory = Memory()
-    memory.take([attempt(1), attempt(2, accepted=("Ash",), dropped={"Birch": "deadline"})], 100.0)
-    assert (memory.sites["Ash"].heard, memory.sites["Ash"].when) == (2, 100.0)
-    assert (memory.sites["Birch"].heard, memory.sites["Birch"].when) == (1, 0.0)
-    memory.take([attempt(3, accepted=("Ash",), dropped={"Birch": "norm-too-large"})], 200.0)
-    assert (memory.sites["Birch"].heard, memory.sites["Birch"].when) == (3, 200.0)
+    memory.take([attempt(1), attempt(2, accepted=("Ash",), dropped={"Birch": "deadline"})])
+    assert (memory.sites["Ash"].heard, memory.sites["Ash"].when) == (2, 1_002)
+    assert (memory.sites["Birch"].heard, memory.sites["Birch"].when) == (1, 1_001)
+    memory.take([attempt(3, accepted=("Ash",), dropped={"Birch": "norm-too-large"})])
+    assert (memory.sites["Birch"].heard, memory.sites["Birch"].when) == (3, 1_003)
     assert memory.sites["Birch"].used == 1
 
 
 def test_updates_of_an_attempt_that_did_not_close_are_not_counted_as_used() -> None:
     memory = Memory()
-    memory.take([attempt(1, closed=False)], 1.0)
+    memory.take([attempt(1, closed=False)])
     assert memory.sites["Ash"].used == 0
     assert (memory.closed, memory.failed) == (0, 1)
 
 
 def test_only_the_last_attempts_are_kept() -> None:
     memory = Memory()
-    memory.take((attempt(i) for i in range(1, 1001)), 1.0)
+    memory.take(attempt(i) for i in range(1, 1001))
     assert [one.round_index for one in memory.recent] == list(range(1001 - RECENT, 1001))
     assert memory.closed == 1000
 
 
 def test_the_last_closed_round_is_known_after_any_number_of_failures() -> None:
     memory = Memory()
-    memory.take([attempt(7), *(attempt(8, closed=False) for _ in range(3 * RECENT))], 1.0)
+    memory.take([attempt(7), *(attempt(8, closed=False) for _ in range(3 * RECENT))])
     assert memory.last_closed == attempt(7)
 
 
 def test_reasons_that_a_site_makes_up_do_not_fill_the_memory() -> None:
     memory = Memory()
     for i in range(500):
-        memory.take([attempt(i + 1, dropped={"Cedar": f"error-2 {'x' * i}"})], 1.0)
+        memory.take([attempt(i + 1, dropped={"Cedar": f"error-2 {'x' * i}"})])
     assert len(memory.reasons) == MOST_REASONS + 1
     assert memory.reasons[OTHERS] == 500 - MOST_REASONS
 
@@ -60,7 +61,7 @@ def test_reasons_that_a_site_makes_up_do_not_fill_the_memory() -> None:
 def test_pace_is_the_median_of_recent_rounds() -> None:
     memory = Memory()
     assert memory.pace == 0
-    memory.take([attempt(i, seconds=s) for i, s in ((1, 2.0), (2, 3.0), (3, 120.0))], 1.0)
+    memory.take([attempt(i, seconds=s) for i, s in ((1, 2.0), (2, 3.0), (3, 120.0))])
     assert memory.pace == 3.0
 
 
