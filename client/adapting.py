@@ -12,7 +12,7 @@ from client.own import choose_study, find_task, read_labelled
 from client.personal import CARD, FILE, ONNX, Fit, Personal, fit, write_personal
 from client.words import sentence, warnings
 from common.errors import RunFolderError
-from common.personal.portfolio import read_portfolio
+from common.personal.published import read_model
 
 
 class Made(NamedTuple):
@@ -44,7 +44,7 @@ def adapt(
         raise RunFolderError(
             "there is a personal model already", where=str(output), remedy="name another folder"
         )
-    portfolio = read_portfolio(model)
+    portfolio = read_model(model)
     chosen = choose_study(portfolio, study, where=str(model))
     rule = find_task(chosen, task, where=str(study or model))
     own = read_labelled(data, chosen, rule, site=site)

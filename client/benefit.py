@@ -23,7 +23,8 @@ from common.metrics import log_losses
 from common.personal.candidates import panel
 from common.personal.gate import mix
 from common.personal.logistic import local_logistic
-from common.personal.portfolio import Portfolio, read_portfolio
+from common.personal.portfolio import Portfolio
+from common.personal.published import read_model
 from common.randomness import generator
 
 Floats = NDArray[np.float64]
@@ -60,7 +61,7 @@ def benefit(
         WardroundError: a folder, the study or the table cannot be used, or patients are too few.
     """
     torch.set_num_threads(1)
-    portfolio = read_portfolio(model)
+    portfolio = read_model(model)
     chosen = choose_study(portfolio, study, where=str(model))
     rule = find_task(chosen, task, where=str(study or model))
     own = read_labelled(data, chosen, rule, site=site)

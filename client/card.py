@@ -46,6 +46,13 @@ PRIVATE = (
     "and model.onnx if it is there): it is patient data and stays where patient data may be. The "
     "dots on this page are patients too, without their names."
 )
+WEIGHTS = {
+    True: "The weights were learned on the federation's validation tasks; your patients' own "
+    "evidence counts as much as those tasks showed it to deserve.",
+    False: "Nobody has taught the weights: all ways count alike, corrected by your patients' own "
+    "evidence.",
+}
+"""By whether the gate was learned."""
 NO_CLAIM = "This is no medical device, and nothing here says that care gets better by using it."
 
 
@@ -55,7 +62,7 @@ def card_html(personal: Personal, fitted: Fit, evidence: Evidence, about: Mappin
         *_opening(personal, about),
         *_performance(evidence),
         *_sets(personal, evidence),
-        *_candidates(evidence),
+        *_candidates(evidence, taught=fitted.tasks > 0),
         *_origin(fitted, about),
         *_reading(),
     )
@@ -108,7 +115,7 @@ def _sets(personal: Personal, evidence: Evidence) -> Iterator[Html]:
     yield table(("patients", "share whose set holds the truth"), rows, css="inline")
 
 
-def _candidates(evidence: Evidence) -> Iterator[Html]:
+def _candidates(evidence: Evidence, *, taught: bool) -> Iterator[Html]:
     yield element("h2", "What the model is mixed from")
     losses = [DASH if row.log_loss is None else number(row.log_loss) for row in evidence.candidates]
     rows = [
@@ -120,9 +127,7 @@ def _candidates(evidence: Evidence) -> Iterator[Html]:
         "p",
         "start/way/strength. intercept: only the prevalence follows your patients; head, full: the "
         "last layer, all layers move; inputs: a linear function is added; steps: the algorithm's "
-        "own inner steps; local and prevalence use no start. The weights were learned on the "
-        "federation's validation tasks; your patients' own evidence counts as much as those tasks "
-        "showed it to deserve.",
+        f"own inner steps; local and prevalence use no start. {WEIGHTS[taught]}",
         css="note",
     )
 
@@ -140,7 +145,9 @@ def _origin(fitted: Fit, about: Mapping[str, Any]) -> Iterator[Html]:
             "starts": starts,
             "origin": about["origin"],
             "gate": f"learned on {count(fitted.tasks, 'validation task')} that trained no start, "
-            f"for {kind}; at {fitted.learned_at} labelled patients",
+            f"for {kind}; at {fitted.learned_at} labelled patients"
+            if fitted.tasks
+            else "not learned: the folder is a published federation's, which sees no patients",
             "study": about["study"],
             "ONNX": about["onnx"],
         }

@@ -26,7 +26,7 @@ from common.files import write_atomically
 from common.personal.candidates import Panel, panel
 from common.personal.conformal import Reference
 from common.personal.gate import Mixed, Scale, mix
-from common.personal.portfolio import Kind, Portfolio, read_portfolio, write_portfolio
+from common.personal.portfolio import Portfolio, read_portfolio, write_portfolio
 from common.personal.predictor import Predictor
 from common.personal.starts import Start
 from common.study import Study, TaskRule, read_study, study_toml
@@ -50,7 +50,10 @@ class Personal:
 
 @dataclass(frozen=True)
 class Fit:
-    """A personal model, fitted. learned_at: the k of the gate; new: the diagnosis is a new one."""
+    """A personal model, fitted. new: no start was trained for the diagnosis.
+
+    tasks: validation tasks that taught the gate, 0 if none did; learned_at: the k of the gate.
+    """
 
     starts: list[Start]
     panel: Panel
@@ -81,7 +84,8 @@ def fit(personal: Personal) -> Fit:
     allowed = torch.from_numpy(allowed_inputs(personal.study.features, personal.task))
     predictor = Predictor(starts, x, y, allowed, weights=weights, at=at, shift=shift)
     _check(predictor(x), mixed.logits[0].sigmoid(), personal.task.name)
-    new = rule is personal.portfolio.rules.get("new")
+    portfolio, task = personal.portfolio, personal.task.name
+    new = rule is portfolio.rules.get("new") and task not in portfolio.trained
     reference = rule.references[learned_at]
     return Fit(starts, made, mixed, at, reference, predictor, learned_at, rule.gate.tasks, new)
 
@@ -124,7 +128,7 @@ def write_personal(
             "there is a personal model already", where=str(folder), remedy="name another folder"
         )
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_portfolio(folder / "model", _needed(personal.portfolio, fitted))
+    write_portfolio(folder / "model", _needed(personal.portfolio, personal.task.name, fitted))
     write_atomically(folder / "study.toml", study_toml(personal.study).encode())
     write_atomically(folder / SUPPORT, save({"x": personal.x, "y": personal.y}))
     write_atomically(folder / CARD, card.encode())
@@ -142,19 +146,16 @@ def write_personal(
     write_atomically(folder / FILE, json.dumps(whole, indent=1).encode())
 
 
-def _needed(portfolio: Portfolio, fitted: Fit) -> Portfolio:
+def _needed(portfolio: Portfolio, task: str, fitted: Fit) -> Portfolio:
     pairs = [
         (start, study)
         for start, study in zip(portfolio.starts, portfolio.studies, strict=True)
         if any(start is one for one in fitted.starts)
     ]
-    kind: Kind = "new" if fitted.new else "known"
-    return Portfolio(
-        [start for start, _ in pairs],
-        [study for _, study in pairs],
-        {kind: portfolio.rules[kind]},
-        portfolio.origin,
-    )
+    _, used = portfolio.for_task(task)
+    rules = {kind: rule for kind, rule in portfolio.rules.items() if rule is used}
+    starts, studies = zip(*pairs, strict=True)
+    return Portfolio(starts, studies, rules, portfolio.origin, portfolio.trained)
 
 
 def _digests(folder: Path) -> dict[str, str]:

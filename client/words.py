@@ -10,6 +10,12 @@ ENOUGH = 8
 """With fewer patients of a class an AUROC says little."""
 FAR = 2.0
 """A number of patients so many times the gate's own, or a part of it, is far from it."""
+UNLEARNED = (
+    "No validation task has taught the gate, because a federation sees no patients: the ways to "
+    "predict count alike, corrected by your patients. Prediction sets rest on your patients alone "
+    "(at 90 %, a label with fewer than 9 of them is in every set), and no patient is called unlike "
+    "them."
+)
 
 
 def sentence(personal: Personal, evidence: Evidence) -> str:
@@ -47,8 +53,8 @@ def _of_patients(personal: Personal) -> Iterator[str]:
     k, positives = len(personal.y), int(personal.y.sum())
     if k < FEW:
         yield (
-            f"Only {count(k, 'patient')}: what was learned on the federation's validation tasks "
-            "decides alone; your patients can neither confirm nor correct it."
+            f"Only {count(k, 'patient')}: what was fixed before they were seen decides nearly "
+            "alone; your patients can neither confirm nor correct it."
         )
     rarer = min(positives, k - positives)
     if not rarer:
@@ -71,6 +77,9 @@ def _of_model(personal: Personal, fitted: Fit) -> Iterator[str]:
             f"New diagnosis: no start of the model was trained for {personal.task.name}. A model "
             "as it comes may even rank against a new diagnosis; look at zero-shot below."
         )
+    if not fitted.tasks:
+        yield UNLEARNED
+        return
     ratio = (k + 1) / (fitted.learned_at + 1)
     if not 1 / FAR < ratio < FAR:
         yield (
@@ -89,7 +98,7 @@ def _of_evidence(fitted: Fit, evidence: Evidence) -> Iterator[str]:
             "The intervals are too wide to tell the adapted model from the best simpler way, "
             f"{evidence.best}."
         )
-    if fitted.tasks < 20:
+    if 0 < fitted.tasks < 20:
         yield (
             f"The gate was learned on {count(fitted.tasks, 'validation task')} only; with so few "
             "its weights are uncertain."

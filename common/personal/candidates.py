@@ -64,6 +64,17 @@ class Panel(NamedTuple):
     unlikeness: Tensor
 
 
+def candidates_of(starts: Sequence[Start]) -> list[Candidate]:
+    """Return the candidates of a panel with k > 0, in its order, without fitting any."""
+    found = [Candidate("", "prevalence"), *(Candidate("", "local", v) for v in LOCAL)]
+    for start in starts:
+        steps = [float(number) for number in _numbers_of_steps(start)]
+        families: dict[str, Sequence[float]] = {"zero": (0.0,), "intercept": INTERCEPTS}
+        families |= {"head": HEAD, "full": FULL, "inputs": INPUTS, "steps": steps}
+        found += [Candidate(start.name, name, s) for name, ss in families.items() for s in ss]
+    return found
+
+
 def panel(starts: Sequence[Start], x: Tensor, y: Tensor, others: Tensor) -> Panel:
     """Return all candidates' predictions for `others` [n, inputs] from D supports.
 
@@ -128,9 +139,13 @@ def _from_start(start: Start, x: Tensor, y: Tensor, others: Tensor) -> Iterator[
     yield from _by_steps(start, support.logit, x, y, others)
 
 
-def _by_steps(start: Start, zero: Tensor, x: Tensor, y: Tensor, others: Tensor) -> Iterator[_Found]:
+def _numbers_of_steps(start: Start) -> list[int]:
     own = max(start.learner.settings.inner_steps, 1)
-    numbers = [own * multiple for multiple in MULTIPLES]
+    return [own * multiple for multiple in MULTIPLES]
+
+
+def _by_steps(start: Start, zero: Tensor, x: Tensor, y: Tensor, others: Tensor) -> Iterator[_Found]:
+    numbers = _numbers_of_steps(start)
     tunable = Tunable(start.learner, start.meta, scales=(1.0,), steps=tuple(numbers))
     # Compiled code takes these types and no others.
     x, y, others = x.float(), y.long(), others.float()

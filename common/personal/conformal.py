@@ -32,11 +32,13 @@ FAMILIAR = 0.99
 class Reference:
     """What validation patients' scores and unlikeness are, at one k.
 
-    scores: by label, quantiles [201] at `GRID`. familiar: the unlikeness of 99 in 100.
+    scores: by label, quantiles [201] at `GRID`. familiar: the unlikeness of 99 in 100. trust: as
+    how many of the hospital's own patients of a label the scores count.
     """
 
     scores: tuple[Floats, Floats]
     familiar: float
+    trust: float = TRUST
 
 
 def learn_references(gate: Gate, judged: Mapping[int, Sequence[Judged]]) -> dict[int, Reference]:
@@ -69,22 +71,23 @@ def thresholds(reference: Reference, own_p: Floats, own_y: Floats, coverage: flo
     """
     return np.array(
         [
-            _quantile(reference.scores[label], scores(own_p[own_y == label], label), coverage)
+            _quantile(reference, label, scores(own_p[own_y == label], label), coverage)
             for label in (0, 1)
         ]
     )
 
 
-def _quantile(federation: Floats, own: Floats, coverage: float) -> float:
+def _quantile(reference: Reference, label: int, own: Floats, coverage: float) -> float:
     """Return the quantile of the federation's scores, the hospital's own, and one without bound.
 
     The unbounded score, the new patient's own, makes up for having few scores of the hospital. It
     counts as much of one patient as these have of the say: the federation has scores enough.
     """
-    values = np.concatenate([federation, own])
-    weights = np.concatenate([np.full(len(GRID), TRUST / len(GRID)), np.ones(len(own))])
+    trust = reference.trust
+    values = np.concatenate([reference.scores[label], own])
+    weights = np.concatenate([np.full(len(GRID), trust / len(GRID)), np.ones(len(own))])
     order = values.argsort()
-    unbounded = len(own) / (TRUST + len(own))
+    unbounded = len(own) / (trust + len(own)) if trust else 1.0
     share = weights[order].cumsum() / (weights.sum() + unbounded)
     reached = np.flatnonzero(share >= coverage)
     return float(values[order][reached[0]]) if len(reached) else 1.0

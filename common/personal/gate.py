@@ -12,7 +12,7 @@ c is an intercept fitted to the support's left-out predictions. Stacking: Wolper
 docs/decisions/0008-gate.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -119,6 +119,21 @@ def pooled_of(weights: Tensor, logits: Tensor, probabilities: Tensor) -> Tensor:
     mean = torch.einsum("cd,cdm->dm", weights, logits)
     p = torch.einsum("cd,cdm->dm", weights, probabilities).clamp(_CERTAIN, 1 - _CERTAIN)
     return (mean + p.logit()) / 2
+
+
+def prior_log_weights(names: Sequence[str]) -> Tensor:
+    """Return log-weights that favour no start over another, nor a family with many strengths."""
+    starts = [name.split("/")[0] if "/" in name else "" for name in names]
+    families = [name.rpartition("/")[0] if name.count("/") == 2 else name for name in names]
+    own = [
+        name.split("/")[0] if start == "" else start
+        for name, start in zip(names, starts, strict=True)
+    ]
+    logs = []
+    for start, family in zip(own, families, strict=True):
+        siblings = {f for s, f in zip(own, families, strict=True) if s == start}
+        logs.append(-np.log(len(set(own)) * len(siblings) * families.count(family)))
+    return torch.tensor(logs, dtype=torch.float32)
 
 
 def weights_of(logs: Tensor, power: Tensor | float, own: Tensor, usable: Tensor) -> Tensor:

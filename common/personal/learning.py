@@ -27,6 +27,7 @@ from common.personal.gate import (
     evidence,
     mix,
     pooled_of,
+    prior_log_weights,
     sound_and_sigmoid,
     weights_of,
 )
@@ -85,7 +86,7 @@ def _learn(judged: Mapping[int, Sequence[Judged]], seed: int) -> dict[int, Scale
     names = list(dict.fromkeys(c.name for ts in judged.values() for t in ts for c in t.panel[0]))
     rng = generator(seed, "gate")
     prepared = [[_prepare(task, names, rng) for task in tasks] for tasks in judged.values()]
-    ks, prior, most = list(judged), _prior(names), max(map(len, prepared))
+    ks, prior, most = list(judged), prior_log_weights(names), max(map(len, prepared))
     moved = torch.zeros(len(ks), len(names), requires_grad=True)
     power = torch.full((len(ks),), _OWN_EVIDENCE, requires_grad=True)
     scale, bias = (torch.zeros(len(ks), requires_grad=True) for _ in range(2))
@@ -124,21 +125,6 @@ def _nothing(judged: Sequence[Judged]) -> Scale:
     """Return the gate of no order: it gives everybody the tasks' mean prevalence."""
     prevalence = sum(float(task.y.float().mean()) for task in judged) / len(judged)
     return Scale({"prevalence": 0.0}, 0.0, 0.0, math.log(prevalence / (1 - prevalence)), 0.0)
-
-
-def _prior(names: Sequence[str]) -> Tensor:
-    """Return log-weights that favour no start over another, nor a family with many strengths."""
-    starts = [name.split("/")[0] if "/" in name else "" for name in names]
-    families = [name.rpartition("/")[0] if name.count("/") == 2 else name for name in names]
-    own = [
-        name.split("/")[0] if start == "" else start
-        for name, start in zip(names, starts, strict=True)
-    ]
-    logs = []
-    for start, family in zip(own, families, strict=True):
-        siblings = {f for s, f in zip(own, families, strict=True) if s == start}
-        logs.append(-np.log(len(set(own)) * len(siblings) * families.count(family)))
-    return torch.tensor(logs, dtype=torch.float32)
 
 
 def _prepare(task: Judged, names: Sequence[str], rng: np.random.Generator) -> _Prepared:

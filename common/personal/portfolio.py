@@ -20,7 +20,7 @@ from common.errors import RunFolderError, SettingsError
 from common.files import write_atomically
 from common.learner import Learner, make_learner
 from common.parameters import Params, all_finite
-from common.personal.conformal import GRID, Floats, Reference
+from common.personal.conformal import GRID, TRUST, Floats, Reference
 from common.personal.gate import Gate, Scale
 from common.personal.starts import Start
 from common.study import Study, read_study, study_toml
@@ -40,12 +40,16 @@ class Rule:
 
 @dataclass(frozen=True)
 class Portfolio:
-    """The starts of a federation and the rules by which they are mixed, by kind of diagnosis."""
+    """The starts of a federation and the rules by which they are mixed, by kind of diagnosis.
+
+    trained: diagnoses that starts for any (`task` is "") were trained for too, if that is known.
+    """
 
     starts: Sequence[Start]
     studies: Sequence[Study]
     rules: Mapping[Kind, Rule]
     origin: str
+    trained: tuple[str, ...] = ()
 
     def for_task(self, task: str) -> tuple[list[Start], Rule]:
         """Return the starts that fit a diagnosis, and the rule that mixes them.
@@ -77,6 +81,7 @@ def write_portfolio(folder: Path, portfolio: Portfolio) -> None:
         listed.append({"name": start.name, "task": start.task, "folder": own.name})
     rules = {kind: _rule_json(rule) for kind, rule in portfolio.rules.items()}
     whole = {"schema": 1, "origin": portfolio.origin, "starts": listed, "rules": rules}
+    whole["trained"] = list(portfolio.trained)
     write_atomically(folder / FILE, json.dumps(whole, indent=1, allow_nan=False).encode())
 
 
@@ -97,7 +102,7 @@ def read_portfolio(folder: Path) -> Portfolio:
             (str(s["name"]), str(s["task"]), folder / "starts" / _plain(s["folder"]))
             for s in whole["starts"]
         ]
-        origin = str(whole["origin"])
+        origin, trained = str(whole["origin"]), tuple(map(str, whole.get("trained", ())))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise _damaged(path, "name the folder `model` that wardround compare wrote") from error
     studies = [_study(own / "study.toml") for *_, own in listed]
@@ -105,7 +110,7 @@ def read_portfolio(folder: Path) -> Portfolio:
         _start(name, task, study, own)
         for (name, task, own), study in zip(listed, studies, strict=True)
     ]
-    return Portfolio(starts, studies, rules, origin)
+    return Portfolio(starts, studies, rules, origin, trained)
 
 
 def _damaged(path: Path, remedy: str) -> RunFolderError:
@@ -130,10 +135,15 @@ def _study(path: Path) -> Study:
 
 def _start(name: str, task: str, study: Study, own: Path) -> Start:
     learner = make_learner(study, seed=0)
-    return Start(name, learner, _initialization(own / INITIALIZATION, learner), task)
+    return Start(name, learner, read_initialization(own / INITIALIZATION, learner), task)
 
 
-def _initialization(path: Path, learner: Learner) -> Params:
+def read_initialization(path: Path, learner: Learner) -> Params:
+    """Return the tensors of a file, in the order of the learner's own.
+
+    Raises:
+        RunFolderError: the file cannot be read, or holds others.
+    """
     try:
         meta = load(path.read_bytes())
     except (OSError, SafetensorError) as error:
@@ -158,6 +168,7 @@ def _rule_json(rule: Rule) -> dict[str, Any]:
             str(k): {
                 "scores": [quantiles.round(6).tolist() for quantiles in reference.scores],
                 "familiar": reference.familiar,
+                "trust": reference.trust,
             }
             for k, reference in rule.references.items()
         },
@@ -168,7 +179,9 @@ def _rule(given: Mapping[str, Any]) -> Rule:
     at = {int(k): _scale(**scale) for k, scale in given["at"].items()}
     references = {
         int(k): Reference(
-            (_quantiles(one["scores"][0]), _quantiles(one["scores"][1])), _number(one["familiar"])
+            (_quantiles(one["scores"][0]), _quantiles(one["scores"][1])),
+            _number(one["familiar"]),
+            _number(one.get("trust", TRUST)),
         )
         for k, one in given["references"].items()
     }

@@ -16,6 +16,7 @@ from server.publishing.blocks import Alarm, Block, Bullets, Grid, Para, Section,
 from server.publishing.card_evidence import benefit_section, metrics_section, privacy_section
 from server.publishing.card_training import training_section
 from server.publishing.reading import Given
+from server.publishing.small import declares_few
 
 Said = Mapping[str, Any]
 NEVER = (
@@ -37,12 +38,12 @@ LIMITS = (
     "hospital or group may be learned from the model.",
     "Whoever holds the file can train it on; the signature covers this folder only.",
 )
-NOT_ADAPT = (
-    "wardround adapt cannot take this folder: it needs a model folder (portfolio.json) with a gate "
-    "and references of prediction sets, learned on validation tasks whose patients are in the "
-    "clear. A federation's rounds bring none. On public or generated data wardround compare makes "
-    "one. Until then the file is for programs of your own: a few inner steps from these tensors."
+ADAPT = (
+    "wardround adapt --model FOLDER adapts it to labelled patients of one hospital. Its gate was "
+    "not learned, since a federation sees no patients for that: the ways to predict count alike, "
+    "corrected by the hospital's own patients."
 )
+NO_ADAPT = "wardround adapt cannot take this folder, because the study is not published."
 UNFINISHED = (
     "UNFINISHED: the run is {phase}, {rounds} of {planned} rounds are done. Do not use it or pass "
     "it on as a result."
@@ -150,7 +151,7 @@ def _use(given: Given) -> list[Block]:
         Para("Check this folder, without a network: wardround verify DIR --key KEY, with the key "
              "that the coordinator told you by telephone, not the one in this folder."),
         Terms(files),
-        Alarm(NOT_ADAPT),
+        Alarm(NO_ADAPT) if declares_few(given.study) else Para(ADAPT),
     ]  # fmt: skip
     if given.notes:
         blocks += [Para("Notes on this folder:")]

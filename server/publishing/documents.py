@@ -18,7 +18,7 @@ from common.publication.manifest import BENEFIT, METRICS
 from common.publication.model_file import ModelFile, Record, TensorShape
 from server.metrics import METRICS_FILE
 from server.publishing.reading import Given, read_object
-from server.publishing.small import reason
+from server.publishing.small import declares_few, reason
 
 PROGRAMS = ("wardround", "torch", "flwr", "numpy", "safetensors")
 RESULTS_FILE, ALL = "results.json", "all"
@@ -90,6 +90,7 @@ def model_file(given: Given, record: bytes) -> ModelFile:
         ),
         tasks=tuple(task.name for task in study.tasks),
         versions=versions(),
+        adapt=not declares_few(study),
     )
 
 

@@ -9,6 +9,8 @@ from common.metrics import estimates
 from common.personal.candidates import Panel, panel
 from common.personal.conformal import Reference, prediction_sets, thresholds
 from common.personal.gate import Mixed, mix
+from common.personal.published import unlearned_rule
+from common.personal.starts import Start
 from simulation.compare.arms import Arm, Query, Setting, arms_of, candidate_arms
 from simulation.compare.cast import Cast
 from simulation.compare.validation import Judging, Learned, shared
@@ -16,6 +18,8 @@ from simulation.draws import DrawnTask
 
 COVERAGE = 0.9
 GATED = "gated"
+UNLEARNED = "candidate:unlearned gate"
+"""What a hospital gets from a published federation: one start, and a gate that nobody taught."""
 
 
 class Scores:
@@ -57,12 +61,19 @@ def judge_task(
         mixed = mix(rule.gate.for_patients(k), seen, query.y.float())
         p = mixed.logits.double().sigmoid().numpy()
         scores.add(task, k, GATED, p)
+        scores.add(task, k, UNLEARNED, _unlearned(cast.start(cast.main, ""), seen, query.y))
         scores.sets.append(
             _sets(task, k, p, mixed, query.y, seen, rule.references[rule.gate.nearest(k)])
         )
         if task.held.truth is not None:
             truth = np.repeat(np.asarray(task.held.truth)[task.test][None], len(p), axis=0)
             scores.add(task, k, "truth", truth)
+
+
+def _unlearned(start: Start, seen: Panel, support_y: Tensor) -> np.ndarray[Any, Any]:
+    rule = unlearned_rule([start])
+    mixed = mix(rule.gate.for_patients(support_y.shape[1]), seen, support_y.float())
+    return mixed.logits.double().sigmoid().numpy()
 
 
 def _chosen(arm: Arm, query: Query, setting: Setting) -> np.ndarray[Any, Any]:

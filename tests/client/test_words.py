@@ -21,7 +21,7 @@ def with_gain(fitted: Fitted, low: float | None, high: float | None) -> Evidence
 
 
 def test_below_five_patients_the_federation_decides_alone(personal: Make) -> None:
-    assert "Only 4 patients: what was learned" in said(personal(4))
+    assert "Only 4 patients: what was fixed before" in said(personal(4))
     assert "what was learned" not in said(personal(5))
 
 

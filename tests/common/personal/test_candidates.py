@@ -7,7 +7,14 @@ from torch import Tensor, nn
 
 from common.adaptation import adapt, constant_rates
 from common.episodes import Rows
-from common.personal.candidates import FOLDS, MULTIPLES, Candidate, Panel, panel
+from common.personal.candidates import (
+    FOLDS,
+    MULTIPLES,
+    Candidate,
+    Panel,
+    candidates_of,
+    panel,
+)
 from common.personal.laplace import Gram, posterior
 from common.personal.starts import Start
 from common.randomness import generator
@@ -43,6 +50,10 @@ def test_every_candidate_has_a_name_of_its_own(starts: list[Start]) -> None:
     assert {"prevalence", "local/0.1", "maml/intercept/1", "deep/full/16", "deep/steps/2"} <= {
         *names
     }
+
+
+def test_candidates_are_known_without_fitting_one(starts: list[Start]) -> None:
+    assert tuple(candidates_of(starts)) == panel(starts, *patients(3)).candidates
 
 
 def test_a_name_leaves_out_what_is_not_there() -> None:

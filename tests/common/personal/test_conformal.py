@@ -151,3 +151,11 @@ def test_one_in_a_hundred_validation_patients_is_unfamiliar() -> None:
     task = task._replace(panel=task.panel._replace(unlikeness=unlike))
     found = learn_references(Gate({0: AT}, 1), {0: [task]})
     assert found[0].familiar == pytest.approx(FAMILIAR, abs=1e-6)
+
+
+def test_without_a_federation_the_hospitals_own_scores_alone_decide() -> None:
+    alone = Reference((np.ones(len(GRID)), np.ones(len(GRID))), 1.0, trust=0.0)
+    own_p, own_y = np.linspace(0.05, 0.45, 9), np.zeros(9)
+    # Split conformal: of 9 scores and the new patient's, 90 % is the largest of the 9.
+    assert thresholds(alone, own_p, own_y, 0.9).tolist() == [0.45, 1.0]
+    assert thresholds(alone, own_p[:8], own_y[:8], 0.9).tolist() == [1.0, 1.0]

@@ -15,8 +15,9 @@ from common.personal.gate import (
     evidence,
     mix,
     pooled,
+    prior_log_weights,
 )
-from common.personal.learning import Judged, _prior, learn
+from common.personal.learning import Judged, learn
 from common.randomness import generator
 
 PREVALENCE, GOOD = Candidate("", "prevalence"), Candidate("maml", "full", 4.0)
@@ -277,7 +278,7 @@ def test_with_labels_that_nothing_foretells_the_gate_is_as_good_as_the_prevalenc
 def test_the_prior_is_shared_by_starts_then_families_then_strengths() -> None:
     names = ["prevalence", "local/0.1", "local/1", "maml/intercept", "maml/full/1", "maml/full/4"]
     names += ["maml/head/3", "deep/intercept"]
-    p = dict(zip(names, _prior(names).exp().tolist(), strict=True))
+    p = dict(zip(names, prior_log_weights(names).exp().tolist(), strict=True))
     assert sum(p.values()) == pytest.approx(1.0)
     # Four origins: none with the prevalence alone, none with inputs, maml, deep.
     assert p["prevalence"] == pytest.approx(1 / 4)
@@ -287,11 +288,11 @@ def test_the_prior_is_shared_by_starts_then_families_then_strengths() -> None:
     assert p["deep/intercept"] == pytest.approx(1 / 4)
 
 
-def test_few_tasks_leave_the_weights_near_the_prior() -> None:
+def test_few_tasks_leave_the_weights_near_theprior_log_weights() -> None:
     # Nothing foretells anything: the penalty holds the starts' shares where they were.
     at = learn({6: tasks(12, shuffled=True, signal=0.1)}).for_patients(6)
     names = list(at.log_weights)
-    moved = torch.tensor([at.log_weights[n] for n in names]) - _prior(names)
+    moved = torch.tensor([at.log_weights[n] for n in names]) - prior_log_weights(names)
     assert moved.abs().max() < 2
 
 

@@ -58,7 +58,7 @@ def test_it_tells_features_tasks_sites_and_what_it_is_not_for() -> None:
         "| Elm | 1 | 2 x no reply in time | 400 |",
         "4 of 4 sites took part",
         "no medical device",
-        "wardround adapt cannot take this folder",
+        "wardround adapt --model FOLDER",
         "There is no epsilon: the study asks for no noise.",
         "Nothing is known of how good it is",
     ):
