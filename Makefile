@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo federation chaos test check test-e2e test-postgres test-browser bench sinusoid format clean
+.PHONY: demo federation chaos test check test-e2e test-postgres test-browser bench sinusoid sbom dist format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -41,6 +41,15 @@ bench: $(VENV)/.bench
 
 sinusoid: $(VENV)/.demo
 	$(BIN)/python -m simulation.sinusoid
+
+# What is installed here, as CycloneDX 1.6.
+sbom: $(VENV)/.dev
+	mkdir -p dist
+	$(BIN)/python -m server.publishing.sbom > dist/wardround.cdx.json
+
+# Wheel and source distribution, as tests/test_distribution.py builds them.
+dist: $(VENV)/.dev
+	$(BIN)/python -m hatchling build
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -4,7 +4,7 @@ What `wardround coordinator export` writes has no validation tasks, since a fede
 patients. So the candidates get the weights that learning begins with, and the hospital's own
 left-out predictions the power OWN_EVIDENCE. Prediction sets rest on the hospital's own patients
 alone, and nobody is called unlike them. What that costs: the candidate `unlearned gate` of
-`wardround compare` (docs/decisions/0021-adapting-a-published-run.md).
+`wardround compare` (docs/decisions/0023-adapting-a-published-run.md).
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """What the program that made a model consists of: a CycloneDX list of installed distributions."""
 
+import sys
 from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
@@ -98,3 +99,7 @@ def _licenses(one: Distribution):  # type: ignore[no-untyped-def]
 
     stated = one.metadata.get_all("License-Expression") or ()
     return [LicenseFactory().make_from_string(text) for text in stated]
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(sbom())
