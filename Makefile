@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo federation chaos test check test-e2e test-postgres test-browser bench sinusoid sbom dist format clean
+.PHONY: demo federation chaos test check test-e2e test-browser test-postgres bench sinusoid sbom \
+	dist docs commands figures format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -51,6 +52,18 @@ sbom: $(VENV)/.dev
 dist: $(VENV)/.dev
 	$(BIN)/python -m hatchling build
 
+# The site: runs/site/index.html, from these pages and the docstrings; a warning is an error.
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --jobs auto --conf-dir docs \
+		--doctree-dir runs/doctrees . runs/site
+
+commands: $(VENV)/.dev
+	$(BIN)/python docs/commands.py > docs/commands.md
+
+# Of docs/concepts.md; one of them shows what `make demo` has left in $(OUT).
+figures: $(VENV)/.demo
+	$(BIN)/python -m simulation.concepts --demo $(OUT)
+
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -67,6 +80,7 @@ $(VENV)/.dev: EXTRAS = demo,dev
 $(VENV)/.browser: EXTRAS = demo,dev,browser
 $(VENV)/.ray: EXTRAS = demo,dev,ray
 $(VENV)/.bench: EXTRAS = demo,bench
-$(VENV)/.demo $(VENV)/.dev $(VENV)/.browser $(VENV)/.ray $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.docs: EXTRAS = demo,dev,docs
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.browser $(VENV)/.ray $(VENV)/.bench $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[$(EXTRAS)]'
 	touch $@

@@ -43,7 +43,7 @@ JAX_CHUNK = 25
 
 
 class Arithmetic(Protocol):
-    """(theta, episodes [B, E, ...]) to each site's mean meta-gradient [B, d], `flatten`ed."""
+    """(theta, episodes [B, E, ...]) to each site's mean meta-gradient [B, d], laid by `flatten`."""
 
     def __call__(
         self, theta: Params, episodes: Episode, *, inner_lr: float, inner_steps: int
