@@ -21,8 +21,9 @@ Prevalence = Literal["natural", "balanced"]
 class Task:
     """One diagnostic question at one site: row i is one patient.
 
-    x: float32 [n, features], imputed and scaled; y: int64 [n], the class; patient: int64 [n],
-    the patient's index at the site, the same in all the site's tasks.
+    x: float32 [n, features], imputed and scaled, or rows of any shape for a model that takes them;
+    y: int64 [n], the class; patient: int64 [n], the patient's index at the site, the same in all
+    the site's tasks.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Site:
 
 
 class Rows(NamedTuple):
-    """Labelled patients: x [..., n, features], y [..., n], weight [..., n] (0 marks padding)."""
+    """Labelled patients: x [..., n, *row], y [..., n], weight [..., n] (0 marks padding)."""
 
     x: Tensor
     y: Tensor

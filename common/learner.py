@@ -8,12 +8,12 @@ same numbers to 1e-6.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, get_args
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from common.algorithms.base import (
@@ -47,6 +47,7 @@ class Learner:
     """What a study computes. `initial` is the first `meta`: names and shapes of all later ones.
 
     compute: (meta, episodes [B, E, ...], settings) to the sites' updates [B, d], before privacy.
+    own_model: the model is another than the reference network, whatever its shapes.
     """
 
     algorithm: Algorithm
@@ -58,6 +59,7 @@ class Learner:
     rounds: int
     privacy: PrivacySettings
     compute: Reference
+    own_model: bool = False
 
     @cached_property
     def dim(self) -> int:
@@ -152,20 +154,32 @@ def _one_by_one(episodes: Episode) -> Episode:
     )
 
 
-def make_learner(study: Study, *, seed: int, arithmetic: Arithmetic = "auto") -> Learner:
+def make_learner(
+    study: Study,
+    *,
+    seed: int,
+    arithmetic: Arithmetic = "auto",
+    algorithm: Algorithm | None = None,
+    build: Callable[[], nn.Module] | None = None,
+) -> Learner:
     """Return the study's learner; theta's first values are drawn from `seed`.
 
-    `auto` takes the closed form where the algorithm has one and numba is installed.
+    `auto` takes the closed form where the algorithm has one and numba is installed. algorithm: by
+    default the one that is installed under the study's name. build: makes the model, by default the
+    reference network for the study's features.
 
     Raises:
         SettingsError: the algorithm or one of its options is unknown or out of range, or the
             arithmetic cannot be had.
     """
-    algorithm = find_algorithm(study.algorithm.name)
+    algorithm = algorithm or find_algorithm(study.algorithm.name)
+    if build is not None:  # the closed form is the reference network's
+        algorithm = replace(algorithm, reference=None)
     _check_fit(algorithm, study)
     settings = inner_settings(algorithm, study.algorithm)
     inputs = num_inputs(study.features)
-    model, theta = initialize(lambda: perceptron(inputs, hidden=study.model.hidden), seed)
+    reference = partial(perceptron, inputs, hidden=study.model.hidden)
+    model, theta = initialize(build or reference, seed)
     loss = weighted_loss(model)
     return Learner(
         algorithm=algorithm,
@@ -177,6 +191,7 @@ def make_learner(study: Study, *, seed: int, arithmetic: Arithmetic = "auto") ->
         rounds=study.server.rounds,
         privacy=study.privacy,
         compute=choose(algorithm, loss, arithmetic),
+        own_model=build is not None,
     )
 
 

@@ -22,8 +22,9 @@ MISSING = -1
 class Patients:
     """The patients of one site; row i is one patient, once.
 
-    x: float32 [n, inputs]. labels: int64 [n, tasks], in the study's order of tasks, MISSING where
-    unknown. group: [n], the name of the patient group, "" if the study has no groups.
+    x: float32 [n, inputs], or rows of any shape for a model that takes them. labels: int64
+    [n, tasks], in the study's order of tasks, MISSING where unknown. group: [n], the name of the
+    patient group, "" if the study has no groups.
     """
 
     site: str

@@ -37,13 +37,15 @@ log = logging.getLogger("wardround.server")
 class RunOptions:
     """folder: where state is kept, None keeps none. keep_every: a copy every so many rounds, or 0.
 
-    resume: go on from the folder's checkpoint. seed: of the drawn cohorts.
+    resume: go on from the folder's checkpoint. seed: of the drawn cohorts. watch: called after
+    every attempt at a round.
     """
 
     folder: Path | None
     resume: bool = False
     keep_every: int = 0
     seed: int = 0
+    watch: Save = lambda state, record: None
 
 
 class Assembled(NamedTuple):
@@ -98,6 +100,7 @@ def _saver(learner: Learner, checkpoint: Checkpoint | None, options: RunOptions)
         log.info("round %d: %d accepted, dropped %s", record.round_index, accepted, dropped)
         if checkpoint:
             checkpoint.save(new, record)
+        options.watch(new, record)
         if folder and record.closed and every and new.round_index % every == 0:
             _keep_copy(folder, learner, new)
 

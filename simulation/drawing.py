@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import matplotlib.style
@@ -17,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from common.errors import SettingsError
 from simulation.evaluation import TRUTH
 from simulation.verdict import LABELS
 
@@ -174,3 +176,19 @@ def svg(sheet: Figure, name: str, description: str) -> str:
     text = file.getvalue()
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text[text.index("<svg") :])
     return text.replace("<svg", f'<svg role="img" aria-label="{description}"', 1)
+
+
+def write(sheet: Figure, path: Path, description: str) -> None:
+    """Write the figure to an .svg or .png file.
+
+    Raises:
+        SettingsError: the file's name has another ending.
+    """
+    if path.suffix == ".svg":
+        path.write_text(svg(sheet, path.stem, description))
+    elif path.suffix == ".png":
+        sheet.savefig(path, dpi=150)
+    else:
+        raise SettingsError(
+            f"{path.name} is no picture", where=str(path), remedy="name an .svg or .png file"
+        )

@@ -30,7 +30,7 @@ class DrawnTask:
 
     @property
     def test_x(self) -> Tensor:
-        """The test patients' inputs [n, inputs]."""
+        """The test patients' inputs [n, ...]."""
         return torch.from_numpy(self.held.task.x[self.test])
 
     @property
@@ -44,11 +44,11 @@ class DrawnTask:
         return int(self.orders.shape[1])
 
     def support(self, k: int) -> tuple[Tensor, Tensor]:
-        """Return the first k patients of each draw: x [draws, k, inputs], y [draws, k]."""
+        """Return the first k patients of each draw: x [draws, k, ...], y [draws, k]."""
         return self._take(self.orders[:, :k])
 
     def balanced_support(self, k: int) -> tuple[Tensor, Tensor]:
-        """Return k patients of each class for each draw: x [draws, 2k, inputs], y [draws, 2k]."""
+        """Return k patients of each class for each draw: x [draws, 2k, ...], y [draws, 2k]."""
         return self._take(np.concatenate([orders[:, :k] for orders in self.per_class], axis=1))
 
     def _take(self, rows: Rows) -> tuple[Tensor, Tensor]:

@@ -46,7 +46,8 @@ class Arm:
     def predict(self, task: DrawnTask, x: Tensor, y: Tensor, *, setting_of: int) -> Floats:
         """Return P(y = 1) [D, n] of the task's test patients from supports x [D, k, ...], y [D, k].
 
-        Without labels, what was never trained knows nothing: one half for everybody.
+        Without labels, what was never trained knows nothing: one half for everybody. The logistic
+        regression takes rows of any shape as flat ones.
         """
         draws, k = y.shape
         if self.name == TRUTH:
@@ -54,7 +55,7 @@ class Arm:
         if k == 0 and not self.trained:
             return np.full((draws, len(task.test)), 0.5)
         if self.tunable is None:
-            return local_logistic(x, y, task.test_x)
+            return local_logistic(x.flatten(2), y, task.test_x.flatten(1))
         if k == 0 or not self.adapts:
             return self.tunable.zero_shot(draws, task.test_x)
         return self.tunable.predict(x, y, task.test_x, self.choice[setting_of])

@@ -1,6 +1,7 @@
 """The pictures of a run's report, as SVG text to stand inside an HTML page."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from simulation.drawing import (
     shade,
     svg,
     title,
+    write,
 )
 from simulation.evaluation import TRUTH
 from simulation.summary import ALL
@@ -78,6 +80,29 @@ def learning_curves(results: Results) -> str:
             by_number(axes, "round")
         legend(sheet, panels[0])
         return svg(sheet, "learning", "Learning curves on the validation tasks over the rounds.")
+
+
+def overview(results: Results, path: Path) -> None:
+    """Draw AUROC and Brier score over k, and learning over the rounds, to an .svg or .png file.
+
+    Raises:
+        SettingsError: the file's name has another ending.
+    """
+    main, rounds = main_arm(results), results["learning_curve"]
+    with look():
+        sheet = figure(3.4)
+        panels = sheet.subplots(1, 3, width_ratios=(1.2, 1.2, 1))
+        for axes, metric in zip(panels, ("auroc", "brier"), strict=False):
+            axes.set_title(title(metric))
+            curves(axes, overall(results, metric), main)
+        panels[2].set_title("Log-loss over rounds, validation")
+        for arm in dict.fromkeys(row["arm"] for row in rounds):
+            points = [r for r in rounds if (r["arm"], r["metric"]) == (arm, "log-loss")]
+            x, y = ([p[key] for p in points] for key in ("round", "mean"))
+            panels[2].plot(x, y, **mark(arm, main).line())
+        by_number(panels[2], "round")
+        legend(sheet, panels[0])
+        write(sheet, path, "Adaptation and learning curves.")
 
 
 def prevalence_alone(results: Results) -> dict[str, float]:

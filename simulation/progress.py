@@ -12,10 +12,10 @@ Tick = Callable[[str], None]
 
 
 class Reporter:
-    """Shows one bar for each stage of a run."""
+    """Shows one bar for each stage of a run; a quiet one shows nothing."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
 
     def say(self, text: str) -> None:
         """Write one line."""

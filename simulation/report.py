@@ -29,7 +29,6 @@ from simulation.figures import (
     learning_curves,
     prevalence_alone,
 )
-from simulation.judge import CURVE_K
 from simulation.report_privacy import federated, privacy
 from simulation.report_run import choices, not_scored, origin, training, what_happened
 from simulation.report_tables import (
@@ -40,6 +39,7 @@ from simulation.report_tables import (
     per_class,
     tasks,
 )
+from simulation.scoring import CURVE_K
 from simulation.summary import MANY_SITES
 from simulation.verdict import LABELS, compared, known, main_arm, overall
 

@@ -28,10 +28,11 @@ from common.learner import ARITHMETICS, Arithmetic, make_learner
 from common.sources import RunSettings
 from common.study import Study
 from server.state import STATE_FILE, load_state
-from simulation.judge import Trained, draw_tasks, judge
+from simulation.judge import Trained, judge
 from simulation.measured import measured
 from simulation.progress import Reporter
 from simulation.report import report_html
+from simulation.scoring import BASELINE, draw_tasks
 from simulation.source import (
     DEFAULTS,
     ENGINE_DEFAULTS,
@@ -45,7 +46,6 @@ from simulation.workers import default_workers
 
 RUN_FILE, LOG_FILE = "run.json", "run.log"
 RESULTS_FILE, REPORT_FILE = "results.json", "report.html"
-BASELINE = "fedavg"
 SNAPSHOTS = 10
 """So many points has the learning curve."""
 MANY_SITES = 1000

@@ -4,15 +4,16 @@ Everything here is a function of the settings, so that every process of a run, w
 started it, finds the same sites.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from common.algorithms.base import find_algorithm
+from common.algorithms.base import Algorithm, find_algorithm
 from common.crypto import SigningKey
 from common.episodes import Site, Task
 from common.errors import SettingsError
@@ -156,14 +157,26 @@ def _plan(
     return Plan(loaded, scenario, split(loaded, scenario, held_out=names, seed=seed))
 
 
-def tailored(plan: Plan, settings: RunSettings) -> Study:
-    """Return the data set's study with the settings applied and the training sites listed."""
+def tailored(
+    plan: Plan,
+    settings: RunSettings,
+    *,
+    given: Algorithm | None = None,
+    sections: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> Study:
+    """Return the data set's study with the settings applied and the training sites listed.
+
+    given: an algorithm that need not be installed. sections: the study's sections, which come
+    before the other settings; any setting of a section can be given.
+    """
     study = _base_study(plan, str(settings["study"]))
     dump = study.model_dump(mode="json", by_alias=True)
-    algorithm = find_algorithm(str(settings["algorithm"]) or study.algorithm.name)
-    if study.algorithm.name != algorithm.name:
+    algorithm = given or find_algorithm(str(settings["algorithm"]) or study.algorithm.name)
+    if given or study.algorithm.name != algorithm.name:
         dump["server"] |= {"optimizer": algorithm.optimizer, "meta_lr": algorithm.meta_lr}
         dump["algorithm"] |= {"name": algorithm.name, "options": {}}
+    for section, values in sections.items():
+        dump[section] = {**dump.get(section, {}), **values}
     dump["algorithm"] |= _given(settings, inner_steps="inner-steps", inner_lr="inner-lr")
     dump["episodes"] |= _given(settings, support="support", query="query")
     dump["server"] |= _given(settings, rounds="rounds")

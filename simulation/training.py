@@ -23,6 +23,7 @@ from common.randomness import derived_key
 from common.slots import with_slots
 from common.sources import RunSettings
 from common.study import Study, study_toml
+from server.rounds import Save
 from server.run import Assembled, RunOptions, run_study
 from server.state import INITIALIZATION_FILE, STATE_FILE, ServerState, load_initialization
 from simulation.fleet import Fleet
@@ -121,16 +122,26 @@ def run_vectorized(training: Training, engine: EngineSettings) -> None:
 
 
 def train_in_memory(
-    study: Study, tasks: Mapping[str, Sequence[Task]], seed: int
+    study: Study,
+    tasks: Mapping[str, Sequence[Task]],
+    seed: int,
+    *,
+    learner: Learner | None = None,
+    workers: int = 1,
+    watch: Save = lambda state, record: None,
 ) -> tuple[Learner, Params]:
-    """Return the study's learner and what the sites' tasks taught it; in one process, no files.
+    """Return the study's learner and what the sites' tasks taught it; without files.
+
+    learner: instead of the study's own. workers: processes; their number changes no result. watch:
+    called after every attempt at a round.
 
     Raises:
         QuorumNotReached, NonFiniteError: as `train`.
     """
-    learner = make_learner(study, seed=seed)
+    learner = learner or make_learner(study, seed=seed)
     sites = [Site(name, derived_key(seed, "site", name), own) for name, own in tasks.items()]
-    state = _run(study, learner, sites, RunOptions(folder=None, seed=seed), workers=1)
+    options = RunOptions(folder=None, seed=seed, watch=watch)
+    state = _run(study, learner, sites, options, workers)
     return learner, _finite(unflatten(state.meta, learner.initial), study)
 
 

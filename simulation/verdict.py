@@ -59,16 +59,21 @@ def verdict(results: Mapping[str, Any]) -> list[str]:
 
 
 def _sentences(results: Results, metric: str) -> Iterator[str]:
-    main, sign = main_arm(results), 1 if HIGHER_IS_BETTER[metric] else -1
     for found in compared(results, metric):
-        paired = found["paired"]
-        how = "better" if sign * paired["mean"] > 0 else "worse"
-        yield (
-            f"{NAMES[metric]}, k = {found['k']}: {main} {found['mean']:.3f} is "
-            f"{'' if side(paired) else 'not clearly '}{how} than the best other arm, "
-            f"{found['other']} {found['best']:.3f} "
-            f"(difference {paired['mean']:+.3f}, {sure(paired)})."
-        )
+        yield sentence(results, found, metric)
+
+
+def sentence(results: Results, found: Mapping[str, Any], metric: str) -> str:
+    """Return in words what `compared` has found at a k."""
+    main, sign = main_arm(results), 1 if HIGHER_IS_BETTER[metric] else -1
+    paired = found["paired"]
+    how = "better" if sign * paired["mean"] > 0 else "worse"
+    return (
+        f"{NAMES[metric]}, k = {found['k']}: {main} {found['mean']:.3f} is "
+        f"{'' if side(paired) else 'not clearly '}{how} than the best other arm, "
+        f"{found['other']} {found['best']:.3f} "
+        f"(difference {paired['mean']:+.3f}, {sure(paired)})."
+    )
 
 
 def sure(paired: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ LAYERS = {
     "server": {"server", "common"},
     "client": {"client", "common"},
     "simulation": {"simulation", "server", "client", "common"},
+    "wardround": {"wardround", "simulation", "server", "client", "common"},
 }
 OWNERS = {
     "flwr": {

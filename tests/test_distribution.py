@@ -13,7 +13,7 @@ from common.study import make_study, study_toml
 from tests.conftest import ward_settings, ward_table
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("client", "common", "server", "simulation")
+PACKAGES = ("client", "common", "server", "simulation", "wardround")
 
 
 def build(source: Path, output: Path, kind: str) -> Path:

@@ -39,7 +39,7 @@ class View:
 
     def __init__(self, start: Start, x: Tensor) -> None:
         theta = {name: p.to(x.dtype) for name, p in theta_of(start.meta).items()}
-        self.reference = is_reference(theta)
+        self.reference = is_reference(theta) and not start.learner.own_model
         if self.reference:
             self._reference(theta, x)
         else:

@@ -1,6 +1,6 @@
 """Adaptation by plain inner steps, under a grid of settings that validation tasks choose from.
 
-Supports x [D, k, inputs], y [D, k] and patients x [n, inputs] to probabilities [D, n], for D draws
+Supports x [D, k, ...], y [D, k] and patients x [n, ...] to probabilities [D, n], for D draws
 of the support at once; a path of settings is predicted in one go. The reference network is adapted
 in closed form where one rate holds for all parameters, any other step by step.
 """
@@ -57,7 +57,8 @@ class Tunable:
         if self.arithmetic != "auto":
             return self.arithmetic == "reference"
         one_rate = self.learner.algorithm.rates is constant
-        return COMPILED and one_rate and is_reference(self.meta)
+        known = is_reference(self.meta) and not self.learner.own_model
+        return COMPILED and one_rate and known
 
     def prepare(self) -> None:
         """Compile what predictions need."""
@@ -101,7 +102,7 @@ class Tunable:
             return inner_step(learner.loss, phi, rows, scaled, second_order=False)
 
         scale = torch.tensor(scales).repeat_interleave(draws)
-        x, y = x.repeat(len(scales), 1, 1), y.repeat(len(scales), 1)
+        x, y = torch.cat([x] * len(scales)), torch.cat([y] * len(scales))
         phi = {n: p.expand(len(scale), *p.shape) for n, p in theta_of(self.meta).items()}
         found: dict[Setting, Floats] = {}
         for number in range(1, max(steps) + 1):
@@ -113,5 +114,5 @@ class Tunable:
 
 
 def _positive(learner: Learner, params: Params, x: Tensor) -> Tensor:
-    """Return P(y = 1) of x [n, inputs] as [n]."""
+    """Return P(y = 1) of x [n, ...] as [n]."""
     return learner.logits(params, x).softmax(-1)[..., 1]

@@ -20,7 +20,7 @@ from simulation.compare.division import divide
 from simulation.compare.scoring import Scores, judge_task
 from simulation.compare.validation import Judging, Learned, Trainer, validate
 from simulation.draws import draw_some
-from simulation.judge import described
+from simulation.scoring import described
 from simulation.source import Plan, make_plan
 
 SHUFFLED = "shuffled-labels"

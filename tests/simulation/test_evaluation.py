@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,17 @@ def test_without_labels_an_untrained_arm_says_one_half_and_a_trained_one_theta(
     zero = Arm("maml", tunable).predict(tasks[0], x, y, setting_of=0)
     expected = learner.logits(learner.initial, tasks[0].test_x).softmax(1)[:, 1]
     np.testing.assert_allclose(zero[0], expected.numpy(), atol=1e-7)
+
+
+def test_the_logistic_regression_takes_rows_of_any_shape_as_flat_ones(
+    tasks: list[DrawnTask],
+) -> None:
+    flat = tasks[0]
+    own = flat.held.task
+    shaped = replace(flat, held=replace(flat.held, task=replace(own, x=own.x[:, None, :, None])))
+    local = Arm("local-logistic", trained=False)
+    p, q = (local.predict(t, *t.support(8), setting_of=8) for t in (flat, shaped))
+    np.testing.assert_array_equal(p, q)
 
 
 def test_tuning_takes_the_setting_of_least_validation_loss_per_k(

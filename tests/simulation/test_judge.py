@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 
 from common.learner import make_learner
-from simulation.judge import HeldOutTasks, Trained, draw_tasks, judge
+from simulation.judge import Trained, judge
 from simulation.progress import Reporter
+from simulation.scoring import HeldOutTasks, draw_tasks
 from simulation.source import DEFAULTS, Plan, make_plan, tailored
 from simulation.training import EngineSettings, train
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from simulation import report
-from simulation.judge import CURVE_K
 from simulation.report import report_html
 from simulation.report_lists import MOST
+from simulation.scoring import CURVE_K
 from simulation.verdict import compared, verdict
 
 SITE = "<b>& $x_1$"

@@ -4,9 +4,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from common.jit import COMPILED
 from common.learner import Learner, make_learner
+from common.models import perceptron
 from common.personal import tunable as arms
 from common.personal.tunable import Tunable
 from common.study import Study
@@ -62,6 +64,40 @@ def test_algorithms_with_rates_of_their_own_stay_on_the_generic_path(
 ) -> None:
     learner = learner_of(settings, algorithm)
     assert not Tunable(learner, learner.initial).closed
+
+
+def test_a_model_of_ones_own_is_adapted_by_its_own_function(
+    settings: dict[str, Any], task: DrawnTask
+) -> None:
+    study: Study = tailored(make_plan(settings), settings)
+    inputs = task.test_x.shape[1]
+
+    def build() -> nn.Module:  # the names and shapes of the reference network, another function
+        return nn.Sequential(nn.Linear(inputs, 8), nn.Tanh(), nn.Linear(8, 2))
+
+    own = Tunable(make_learner(study, seed=0, build=build), make_learner(study, seed=0).initial)
+    assert not own.closed
+    relu = Tunable(make_learner(study, seed=0), own.meta)
+    x, y = task.support(6)
+    p, other = (t.predict(x, y, task.test_x, (1.0, 3)) for t in (own, relu))
+    assert not np.allclose(p, other, atol=1e-3)
+
+
+def test_rows_may_have_any_shape(settings: dict[str, Any], task: DrawnTask) -> None:
+    study: Study = tailored(make_plan(settings), settings)
+    inputs = task.test_x.shape[1]
+
+    def build() -> nn.Module:  # the reference network behind a Flatten
+        return nn.Sequential(nn.Flatten(), *perceptron(inputs, hidden=8).children())
+
+    flat = Tunable(make_learner(study, seed=0), make_learner(study, seed=0).initial)
+    names = ("1.weight", "1.bias", "3.weight", "3.bias")
+    meta = dict(zip(names, flat.meta.values(), strict=True))
+    shaped = Tunable(make_learner(study, seed=0, build=build), meta)
+    x, y = task.support(6)
+    found = shaped.path(x[:, :, None], y, task.test_x[:, None])
+    for setting, p in flat.path(x, y, task.test_x).items():
+        np.testing.assert_allclose(found[setting], p, atol=2e-6)
 
 
 def test_another_network_or_no_numba_is_the_generic_path(
