@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo federation chaos test check test-e2e test-postgres test-browser bench sinusoid format clean
+.PHONY: demo federation chaos test check test-e2e test-postgres test-browser docker-test bench sinusoid format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -35,6 +35,10 @@ test-browser: $(VENV)/.browser
 # Needs the system's PostgreSQL (Debian: apt-get install postgresql); starts a server of its own.
 test-postgres: $(VENV)/.dev
 	$(BIN)/pytest -m postgres
+
+# Needs root and podman, or a Docker engine (docs/docker.md); IMAGES=keep does not build them again.
+docker-test: $(VENV)/.dev
+	$(BIN)/pytest -m containers -v -s -rs tests/docker
 
 bench: $(VENV)/.bench
 	$(BIN)/wardround bench
