@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo federation chaos test check test-e2e test-browser test-postgres bench sinusoid sbom \
-	dist docs commands figures format clean
+.PHONY: demo federation chaos test check test-e2e test-browser test-postgres docker-test bench \
+	sinusoid sbom dist docs commands figures format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -36,6 +36,10 @@ test-browser: $(VENV)/.browser
 # Needs the system's PostgreSQL (Debian: apt-get install postgresql); starts a server of its own.
 test-postgres: $(VENV)/.dev
 	$(BIN)/pytest -m postgres
+
+# Needs root and podman, or a Docker engine (docs/docker.md); IMAGES=keep does not build them again.
+docker-test: $(VENV)/.dev
+	$(BIN)/pytest -m containers -v -s -rs tests/docker
 
 bench: $(VENV)/.bench
 	$(BIN)/wardround bench

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from client.executor.place import LOOPBACK, Place
+from client.executor.place import Place
 from common.processes.child import ALLOWED, PACKAGES, QUIET, Child, Hear
 
 
@@ -15,7 +15,7 @@ def supernode(place: Place, port: int, hear: Hear) -> Child:
         *("--superlink", told.address, "--root-certificates", str(place.path(told.ca))),
         *("--auth-supernode-private-key", str(place.path(told.node_key))),
         *("--isolation", "process", "--superexec-auth-secret-file", str(place.secret)),
-        *("--host", LOOPBACK, "--port", str(port)),
+        *("--host", place.runtime_host, "--port", str(port)),
     ]
     clean = {name: os.environ[name] for name in ALLOWED if name in os.environ}
     home = {"HOME": str(place.own / "empty"), "FLWR_HOME": str(place.own / "flwr")}
@@ -25,10 +25,10 @@ def supernode(place: Place, port: int, hear: Hear) -> Child:
 
 
 def executor(place: Place, port: int, hear: Hear, wiring: str) -> Child:
-    """Return the executor: the patients' side, which sees loopback alone."""
+    """Return the executor: the patients' side, which sees the SuperNode alone."""
     command = [
         *(sys.executable, "-m", "client.executor.worker"),
-        *(str(place.folder), f"{LOOPBACK}:{port}", str(place.secret), wiring),
+        *(str(place.folder), f"{place.runtime_host}:{port}", str(place.secret), wiring),
     ]
     inherited = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
     paths = [PACKAGES, *filter(None, [inherited.get("PYTHONPATH")])]

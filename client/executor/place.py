@@ -28,10 +28,14 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Place:
-    """The folder of a node and the rules that it holds."""
+    """The folder of a node and the rules that it holds.
+
+    runtime: host:port where the SuperNode serves the executor; "": on loopback.
+    """
 
     folder: Path
     site: SiteFile
+    runtime: str = ""
 
     @property
     def state(self) -> Path:
@@ -48,25 +52,35 @@ class Place:
         """The file of the secret that SuperNode and executor share."""
         return self.own / "runtime.secret"
 
+    @property
+    def runtime_host(self) -> str:
+        """Where the SuperNode listens for the executor."""
+        return self.runtime.rpartition(":")[0] or LOOPBACK
+
     def path(self, name: str) -> Path:
         """Return a path of site.toml, relative to the folder."""
         return self.folder / name
 
 
-def open_place(folder: Path) -> Place:
+def open_place(folder: Path, runtime: str = "") -> Place:
     """Return the node in a folder, once all that it needs to start is there.
+
+    runtime: host:port between SuperNode and executor, where they do not share a loopback.
 
     Raises:
         SettingsError: site.toml, an address, a certificate or a key is missing or open to others.
     """
-    place = Place(folder.resolve(), read_site_file(folder))
+    place = Place(folder.resolve(), read_site_file(folder), runtime)
     coordinator, where = place.site.coordinator, str(place.folder / SITE_FILE)
-    host, _, port = coordinator.address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not _is_address(coordinator.address):
         raise SettingsError(
             "coordinator.address is not host:port",
             where=where,
             remedy="write the address that the coordinator has given you",
+        )
+    if runtime and not _is_address(runtime):
+        raise SettingsError(
+            f"{runtime!r} is not host:port", where="--runtime", remedy="such as supernode:9094"
         )
     for setting, name in (("ca", coordinator.ca), ("node_key", coordinator.node_key)):
         if not place.path(name).is_file():
@@ -83,6 +97,11 @@ def open_place(folder: Path) -> Place:
     return place
 
 
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdigit() and 0 < int(port) < 65536
+
+
 def prepare(place: Place, parts: tuple[str, ...]) -> None:
     """Make the folders and, where the SuperNode is started, a new runtime secret."""
     place.state.mkdir(mode=0o700, exist_ok=True)
@@ -94,11 +113,13 @@ def prepare(place: Place, parts: tuple[str, ...]) -> None:
 
 
 def runtime_port(place: Place, parts: tuple[str, ...]) -> int:
-    """Return the port on loopback between SuperNode and executor.
+    """Return the port between SuperNode and executor.
 
     Raises:
         SettingsError: each is started alone, and no port is agreed upon.
     """
+    if place.runtime:
+        return int(place.runtime.rpartition(":")[2])
     if port := place.site.service.runtime_port:
         return port
     if len(parts) < len(PARTS):

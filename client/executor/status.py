@@ -74,10 +74,13 @@ def versions() -> dict[str, str]:
     return found
 
 
-def summary(folder: Path, now: float | None = None) -> dict[str, Any]:
+def summary(
+    folder: Path, now: float | None = None, *, wanted: tuple[str, ...] = PARTS
+) -> dict[str, Any]:
     """Return what is known of the node in a folder; state: connected, not connected, not running.
 
-    Where SuperNode and executor run apart, both are put together.
+    Where SuperNode and executor run apart, both are put together. wanted: the parts that are looked
+    at; an executor alone counts as connected once it waits for requests.
     """
     now = time.time() if now is None else now
     state = folder / STATE
@@ -86,7 +89,7 @@ def summary(folder: Path, now: float | None = None) -> dict[str, Any]:
     about = {
         "schema": SCHEMA,
         "state": "not running",
-        "missing": [p for p in PARTS if p not in told],
+        "missing": [p for p in wanted if p not in told],
     }
     if told:
         network = told.get(SUPERNODE, {})
@@ -94,9 +97,13 @@ def summary(folder: Path, now: float | None = None) -> dict[str, Any]:
             name: network.get(name, 0) for name in ("contact", "trouble")
         }
     if not about["missing"]:
-        up = told[EXECUTOR]["ready"] and _status(told[SUPERNODE]).connected(now)
+        up = all(_is_up(part, told[part], now) for part in wanted)
         about["state"] = "connected" if up else "not connected"
     return about
+
+
+def _is_up(part: str, about: dict[str, Any], now: float) -> bool:
+    return bool(about["ready"]) if part == EXECUTOR else _status(about).connected(now)
 
 
 def _read(path: Path, now: float) -> dict[str, Any] | None:

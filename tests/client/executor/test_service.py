@@ -127,6 +127,22 @@ def test_parts_that_run_apart_need_an_agreed_port(folder: Path) -> None:
     assert runtime_port(place, ("supernode", "executor")) > 0
 
 
+def test_parts_in_containers_of_their_own_meet_at_the_address_that_both_are_given(
+    folder: Path,
+) -> None:
+    from client.executor import child
+    from client.executor.place import open_place, runtime_port
+    from common.errors import SettingsError
+
+    place = open_place(folder, "runtime:9094")
+    port = runtime_port(place, ("supernode",))
+    listens = child.supernode(place, port, print)._command
+    assert listens[-4:] == ["--host", "runtime", "--port", "9094"]
+    assert "runtime:9094" in child.executor(place, port, print, "wiring")._command
+    with pytest.raises(SettingsError, match="'runtime' is not host:port"):
+        open_place(folder, "runtime")
+
+
 def test_the_commands_import_nothing_heavy() -> None:
     script = "import sys, client.executor.commands; print(*sys.modules)"
     done = subprocess.run(

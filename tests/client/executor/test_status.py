@@ -157,3 +157,16 @@ def test_asking_for_the_status_is_quick_for_nothing_heavy_is_imported() -> None:
     )
     assert not {"torch", "flwr", "structlog", "pandas"} & set(done.stdout.split())
     assert re.search(r"\bpydantic\b", done.stdout)  # for the parts' names; 0.2 s
+
+
+def test_one_part_is_looked_at_alone(node: Callable[..., Path]) -> None:
+    node(("executor",), contact=0.0)
+    folder = node(("supernode",), contact=NOW - 2, ready=False)
+    for part in BOTH:
+        with holding(folder / "state", (part,)):
+            assert summary(folder, NOW, wanted=(part,))["state"] == "connected"
+            assert summary(folder, NOW)["state"] == "not running"
+    node(("executor",), contact=NOW, ready=False)
+    with holding(folder / "state", BOTH):
+        assert summary(folder, NOW, wanted=("executor",))["state"] == "not connected"
+        assert summary(folder, NOW, wanted=("supernode",))["state"] == "connected"
