@@ -1,0 +1,83 @@
+"""What no fault from outside can reach: the clock of one party, and the life of its certificate.
+
+Python imports a `sitecustomize` from its path at every start. A shim is a folder with one, beside
+links to this checkout's packages; a service that is started from there gives it to all its
+children. The code under test is the same, and no part of it knows of shims.
+"""
+
+from pathlib import Path
+
+from simulation.chaos.processes import ROOT
+
+PACKAGES = ("client", "common", "server", "simulation", "pyproject.toml", "constraints.txt")
+LIFE_S, LEFT_S = 60.0, 30.0
+"""A short-lived certificate's life, and what is left of it when it is renewed."""
+
+_CLOCK = '''"""Start this interpreter again below libfaketime, which shifts its wall clock alone."""
+
+import os
+import sys
+
+told = {
+    "LD_PRELOAD": "%(library)s",
+    "FAKETIME_TIMESTAMP_FILE": "%(folder)s/offset",
+    "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    "FAKETIME_CACHE_DURATION": "1",
+    "NO_FAKE_STAT": "1",
+}
+if os.environ.get("LD_PRELOAD") != told["LD_PRELOAD"]:
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | told)
+'''
+_SHORT = '''"""Have server certificates live for seconds, and be looked after each second."""
+
+import sys
+
+if {"start", "edge"} & set(sys.orig_argv):
+    import common.certificates
+    import server.coordinator.folder as folder
+    import server.coordinator.serving as serving
+
+    common.certificates.SERVER_DAYS = %(life)r / 86400
+    folder.renew_certificates.__kwdefaults__["within_days"] = %(left)r / 86400
+    serving.RENEW_S = 1.0
+'''
+
+
+def clock_library() -> Path | None:
+    """Return libfaketime (Debian: `apt-get install faketime`), or None."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+
+
+def clock_shim(folder: Path) -> Path | None:
+    """Make a shim under whose clock a service can be put, or return None: there is no libfaketime.
+
+    `set_clock` makes it jump.
+    """
+    library = clock_library()
+    if library is None:
+        return None
+    _make(folder, _CLOCK % {"library": library, "folder": folder})
+    set_clock(folder, 0.0)
+    return folder
+
+
+def set_clock(shim: Path, offset: float) -> None:
+    """Have the clocks below a shim differ from the machine's by so many seconds."""
+    new = shim / "offset.new"
+    new.write_text(f"{offset:+f}\n")
+    new.replace(shim / "offset")
+
+
+def short_lived_shim(folder: Path) -> Path:
+    """Make a shim under which a coordinator's certificates live for `LIFE_S`."""
+    _make(folder, _SHORT % {"life": LIFE_S, "left": LEFT_S})
+    return folder
+
+
+def _make(folder: Path, text: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in PACKAGES:
+        link = folder / name
+        if not link.exists():
+            link.symlink_to(ROOT / name)
+    (folder / "sitecustomize.py").write_text(text)
