@@ -48,7 +48,7 @@ class Federation:
         self.disks: dict[str, Disk] = {}
         self.code: dict[str, Path] = {}
         """Where a service's packages come from, if not from this checkout (shims.py)."""
-        self.behind = 0.0
+        self.over, self.behind = False, 0.0
         """Until this time (Unix) somebody's books may say that the clock stands before them."""
         self._edge = free_port()
         try:
@@ -107,7 +107,13 @@ class Federation:
         renew_certificates(self.coordinator, now=datetime.now(UTC), within_days=1e6)
 
     def start(self, name: str) -> None:
-        """Start a service: the coordinator's, or a hospital's, as systemd would."""
+        """Start a service: the coordinator's, or a hospital's, as systemd would.
+
+        Raises:
+            RuntimeError: all is to end.
+        """
+        if self.over:
+            raise RuntimeError(f"{self.folder} was given up")
         if name == COORDINATOR:
             program = [*WARDROUND, COORDINATOR, "start", "--folder", COORDINATOR]
         else:
@@ -191,6 +197,11 @@ class Federation:
         for service in reversed(self.services.values()):
             end(service)
         self.services.clear()
+        end_leftovers(self.folder)
+
+    def give_up(self) -> None:
+        """End all processes, and let nobody start one."""
+        self.over = True
         end_leftovers(self.folder)
 
     def close(self) -> None:

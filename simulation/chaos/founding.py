@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+from client.site import open_site
 from simulation.chaos.cases import COORDINATOR, NODE
 from simulation.chaos.processes import command, end, launch
 from simulation.chaos.studies import COHORT, SITES, add_limits, study_text
@@ -38,6 +39,8 @@ def found(folder: Path, profile: str) -> str:
             _agree_on_keys(folder, SITES[profile])
     finally:
         end(service)
+    for site in SITES[profile]:  # draws the site's key and its patients' slots: copies share them
+        open_site({"node": str(folder / site)}, {}, study)
     (folder / FOUNDED).write_text(study)
     return study
 

@@ -33,6 +33,7 @@ class Jobs:
         self._studies: dict[str, str] = {}
         self._references: dict[str, Reference] = {}
         self._numbers, self._permitted = count(), may_use_namespaces()
+        self._running: list[Federation] = []
         self._rows: queue.Queue[Row | BaseException | None] = queue.Queue()
 
     def rows(self, jobs: int) -> Iterator[Row]:
@@ -55,6 +56,8 @@ class Jobs:
                     yield row
         finally:
             self._until = 0.0
+            for federation in self._running if left else []:
+                federation.give_up()
             for thread in threads:
                 thread.join()
 
@@ -111,6 +114,7 @@ class Jobs:
         folder, study = self._folder / f"{profile}-{number}", self._studies[profile]
         shutil.rmtree(folder, ignore_errors=True)
         federation = Federation(template, folder, study, profile, number, self._permitted)
+        self._running.append(federation)
         try:
             federation.begin()
             twin = Twin(folder)

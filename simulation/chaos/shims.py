@@ -5,6 +5,8 @@ links to this checkout's packages; a service that is started from there gives it
 children. The code under test is the same, and no part of it knows of shims.
 """
 
+import shutil
+import subprocess
 from pathlib import Path
 
 from simulation.chaos.processes import ROOT
@@ -13,18 +15,12 @@ PACKAGES = ("client", "common", "server", "simulation", "pyproject.toml", "const
 LIFE_S, LEFT_S = 60.0, 30.0
 """A short-lived certificate's life, and what is left of it when it is renewed."""
 
-_CLOCK = '''"""Start this interpreter again below libfaketime, which shifts its wall clock alone."""
+_CLOCK = '''"""Start this interpreter again with a wall clock that differs by what a file says."""
 
 import os
 import sys
 
-told = {
-    "LD_PRELOAD": "%(library)s",
-    "FAKETIME_TIMESTAMP_FILE": "%(folder)s/offset",
-    "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    "FAKETIME_CACHE_DURATION": "1",
-    "NO_FAKE_STAT": "1",
-}
+told = {"LD_PRELOAD": "%(folder)s/clock.so", "CHAOS_OFFSET": "%(folder)s/offset"}
 if os.environ.get("LD_PRELOAD") != told["LD_PRELOAD"]:
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | told)
 '''
@@ -43,28 +39,26 @@ if {"start", "edge"} & set(sys.orig_argv):
 '''
 
 
-def clock_library() -> Path | None:
-    """Return libfaketime (Debian: `apt-get install faketime`), or None."""
-    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
-
-
 def clock_shim(folder: Path) -> Path | None:
-    """Make a shim under whose clock a service can be put, or return None: there is no libfaketime.
+    """Make a shim under whose clock a service can be put, or return None: there is no C compiler.
 
     `set_clock` makes it jump.
     """
-    library = clock_library()
-    if library is None:
+    compiler = shutil.which("cc")
+    if compiler is None:
         return None
-    _make(folder, _CLOCK % {"library": library, "folder": folder})
+    _make(folder, _CLOCK % {"folder": folder})
     set_clock(folder, 0.0)
+    source = Path(__file__).parent / "clock.c"
+    words = (compiler, "-shared", "-fPIC", "-O1", "-o", str(folder / "clock.so"), str(source))
+    subprocess.run(words, check=True, capture_output=True)  # noqa: S603 (the system's compiler)
     return folder
 
 
 def set_clock(shim: Path, offset: float) -> None:
-    """Have the clocks below a shim differ from the machine's by so many seconds."""
+    """Have the clocks below a shim differ from the machine's by so many whole seconds."""
     new = shim / "offset.new"
-    new.write_text(f"{offset:+f}\n")
+    new.write_text(f"{offset:+.0f}\n")
     new.replace(shim / "offset")
 
 
