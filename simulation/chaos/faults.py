@@ -15,7 +15,7 @@ from simulation.chaos.doubling import Doubler
 from simulation.chaos.federation import Federation
 from simulation.chaos.ground import LOST_PERCENT
 from simulation.chaos.processes import send
-from simulation.chaos.shims import clock_shim, set_clock, short_lived_shim
+from simulation.chaos.shims import LIFE_S, clock_shim, set_clock, short_lived_shim
 
 DELAY_S, SPOILED, LOST, FOUND_S, FULL_S = 0.7, 3, 3, 20.0, 0.2
 
@@ -153,8 +153,10 @@ def _let_expire(federation: Federation, strike: Strike) -> bool:
     """Hold the run until the certificate has ended with which the coordinator was started."""
     folder = federation.coordinator
     began = folder.server_certificate.read_bytes()
-    set_wish(federation.run_folder, "pause")
     left = days_left(began, now=datetime.now(UTC)) * 86400
+    if left > LIFE_S:
+        return False
+    set_wish(federation.run_folder, "pause")
     time.sleep(max(0.0, left) + strike.seconds)
     set_wish(federation.run_folder, "run")
     return left > 0 and folder.server_certificate.read_bytes() != began

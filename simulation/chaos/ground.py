@@ -45,7 +45,8 @@ class Network:
 
     def lose(self, percent: int) -> None:
         """Throw so many of a hundred packets away, both ways, until `mend`."""
-        rule = f'iifname != "lo" oifname != "lo" numgen random mod 100 < {percent} drop'
+        some = "" if percent >= 100 else f"numgen random mod 100 < {percent} "
+        rule = f'iifname != "lo" oifname != "lo" {some}drop'
         chains = "".join(
             f"chain {hook} {{ type filter hook {hook} priority 0; {_one_way(rule, hook)}; }}\n"
             for hook in ("input", "output")

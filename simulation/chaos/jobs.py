@@ -56,8 +56,9 @@ class Jobs:
                     yield row
         finally:
             self._until = 0.0
-            for federation in self._running if left else []:
-                federation.give_up()
+            if left:
+                for federation in self._running:
+                    federation.give_up()
             for thread in threads:
                 thread.join()
 

@@ -34,7 +34,8 @@ if {"start", "edge"} & set(sys.orig_argv):
     import server.coordinator.serving as serving
 
     common.certificates.SERVER_DAYS = %(life)r / 86400
-    folder.renew_certificates.__kwdefaults__["within_days"] = %(left)r / 86400
+    within = 1e9 if "start" in sys.orig_argv else %(left)r / 86400  # a first one at once
+    folder.renew_certificates.__kwdefaults__["within_days"] = within
     serving.RENEW_S = 1.0
 '''
 

@@ -13,7 +13,7 @@ from tests.integration.test_private_hospitals import ROUNDS, hospitals, masked_s
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).parent / "killed_run.py"
-CASES = 12
+CASES = 4
 
 
 @pytest.mark.parametrize("profile", ["robust", "masked"])
@@ -46,7 +46,7 @@ def killed_runs(folder: Path) -> list[dict[str, Any]]:
     done = subprocess.run(
         [sys.executable, str(PROGRAM), str(folder), str(CASES), "0"],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, check=False, timeout=240,
+        capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
