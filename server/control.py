@@ -149,7 +149,7 @@ class Progress:
         """Write down how the run stands; of fast rounds in one phase not every one."""
         now, said = self.clock(), self.said
         same = said is not None and said.phase == phase
-        if same and said and now - said.updated < OFTEN_S:
+        if same and said and 0 <= now - said.updated < OFTEN_S:  # a clock may be set back
             return
         since = said.since if same and said else now
         self.said = Status(phase, round_index, self.rounds, why, os.getpid(), since, now)

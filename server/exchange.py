@@ -12,10 +12,11 @@ from typing import Generic, Protocol, TypeVar
 from flwr.app import Error, Message, RecordDict
 
 from common.errors import InvalidMessage
+from common.pace import Pace
 
 T = TypeVar("T")
 
-GRACE_S = 30.0
+GRACE_S, LONGEST_POLL_S = 30.0, 1.0
 """A message outlives its deadline by this much, so that a late reply still meets its message."""
 
 
@@ -37,7 +38,10 @@ class Post(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """How a phase is run: message type, round, seconds until it closes, replies that suffice."""
+    """How a phase is run: message type, round, seconds until it closes, replies that suffice.
+
+    poll_s: how long to wait at first between two looks at what has come.
+    """
 
     message_type: str
     round_index: int
@@ -66,12 +70,12 @@ def exchange(
     outcome: Outcome[T] = Outcome()
     for node in set(outgoing) - set(waiting.values()):
         outcome.dropped[node] = "unknown-node"
-    end = time.monotonic() + phase.deadline_s
+    end, pace = time.monotonic() + phase.deadline_s, Pace(phase.poll_s, LONGEST_POLL_S)
     while True:
         pull(grid, waiting, read, outcome)
         if not waiting or len(outcome.accepted) >= phase.enough or time.monotonic() >= end:
             break
-        time.sleep(phase.poll_s)
+        time.sleep(min(pace.next(), max(0.0, end - time.monotonic())))
     reason = "closed" if len(outcome.accepted) >= phase.enough else "deadline"
     outcome.dropped |= dict.fromkeys(waiting.values(), reason)
     return outcome

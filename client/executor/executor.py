@@ -19,10 +19,10 @@ from typing import Any, Protocol
 from flwr.app import Context, Message, RecordDict
 
 from client.executor.codes import OTHER, clean_code
-from client.executor.pace import Pace
 from client.executor.tasks import Task, TaskLost, TaskQueue, Unreachable, Unreadable
 from client.logs import about
 from common.errors import InvalidMessage
+from common.pace import Pace
 
 App = Callable[[Message, Context], object]
 Value = str | int | float | bool

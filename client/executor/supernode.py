@@ -19,8 +19,8 @@ from typing import Any
 import httpx
 
 from client.executor.flower import FIRST_WAIT_S, LONGEST_WAIT_S, check_flower
-from client.executor.pace import Pace
 from client.executor.troubles import BAD_CERTIFICATE, REFUSED, UNKNOWN_NODE
+from common.pace import Pace
 from common.processes.events import Events
 from common.processes.lifeline import hold_lifeline
 

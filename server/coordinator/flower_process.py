@@ -25,6 +25,9 @@ def main() -> None:
     if part == "superlink":
         from flwr.superlink.cli.flower_superlink import flower_superlink
 
+        from server.coordinator.quick import quicken_superlink
+
+        quicken_superlink()
         flower_superlink()
     elif part == "superexec":
         from flwr.supercore.cli.flower_superexec import flower_superexec

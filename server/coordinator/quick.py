@@ -1,14 +1,34 @@
-"""The ServerApp's side of a quick round: a function of flwr 1.41 that is called with waits of ours.
+"""The coordinator's side of a quick round: names of flwr 1.41 that are set from outside.
 
-tests/server/coordinator/test_quick.py holds that against the installed version. Flower's Grid waits
-1 s, then 2, 4 ... for a reply's parts that are still on their way; ours looks again soon. It waits
-for two hours, and for nothing else meanwhile: a line that broke in the middle of a reply would hold
-the whole run. Ours gives that one reply up after a minute.
+tests/server/coordinator/test_quick.py holds them against the installed version.
+
+In the ServerApp, `pull_objects`: Flower's Grid waits 1 s, then 2, 4 ... for a reply's parts that
+are still on their way; ours looks again soon. It waits for two hours, and for nothing else
+meanwhile: a line that broke in the middle of a reply would hold the whole run. Ours gives that one
+reply up after a minute.
+
+In the SuperLink, `_get_middleware`: each request passes through ten layers, of which all but four
+look at its path and pass it on. What a layer passes on itself is now led around it; which requests
+a layer sees that concern it, and in which order, is as before.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
-FIRST_WAIT_S, LONGEST_WAIT_S, PARTS_S = 0.01, 0.5, 60.0
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+FIRST_WAIT_S, LONGEST_WAIT_S, PARTS_S = 0.03, 0.5, 60.0
+CONCERNS = {
+    "ControlSensitiveResponseMiddleware": "/v1/control/",
+    "ControlAuthenticationMiddleware": "/v1/control/",
+    "ControlLicenseMiddleware": "/v1/control/",
+    "ControlEventLogMiddleware": "/v1/control/",
+    "NodeAuthMiddleware": "/v1/fleet/",
+    "FleetEventLogMiddleware": "/v1/fleet/",
+    "RuntimeTracingMiddleware": "/v1/runtime/",
+}
+"""The paths that each of Flower's layers acts upon; one that is not named sees all."""
 
 
 def quicken_grid() -> None:
@@ -24,3 +44,33 @@ def quicken_grid() -> None:
             backoff_cap=LONGEST_WAIT_S,
             max_time=PARTS_S,
         )
+
+
+def quicken_superlink() -> None:
+    """Have the SuperLink of this process lead requests around layers that pass them on."""
+    from flwr.superlink import main
+
+    names = vars(main)
+    given = names["_get_middleware"]
+    names["_get_middleware"] = lambda: led_around(given())
+
+
+def led_around(layers: Sequence[Middleware]) -> list[Middleware]:
+    """Return the layers, each entered only by requests that concern it."""
+    return [
+        Middleware(_Layer, layer, CONCERNS[name]) if name in CONCERNS else layer
+        for layer in layers
+        for name in (getattr(layer.cls, "__name__", ""),)
+    ]
+
+
+class _Layer:
+    """One of Flower's layers, and the way around it."""
+
+    def __init__(self, app: ASGIApp, layer: Middleware, concerns: str) -> None:
+        self._around, self._concerns = app, concerns
+        self._through = layer.cls(app, *layer.args, **layer.kwargs)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        ours = scope["type"] != "http" or scope["path"].startswith(self._concerns)
+        await (self._through if ours else self._around)(scope, receive, send)

@@ -27,7 +27,7 @@ from server.state import RECORDS_FILE, STATE_FILE
 
 RUN_FILE, RUNS = "flower-run.json", "runs"
 FINAL = ("below quorum", "stopped", "finished", "failed")
-POLL_S, ASK_S, RETRIES, PATIENCE_S = 0.3, 2.0, 5, 180.0
+POLL_S, ASK_S, RETRIES, PATIENCE_S = 0.3, 3.0, 5, 180.0
 TAKEN_DOWN = "SystemExit"
 """Why a ServerApp has ended that Flower itself took down, as it does when SuperExec was killed."""
 
@@ -238,9 +238,10 @@ def follow(
 ) -> Status | None:
     """Tell each attempt as it ends, until the run has ended; return its last status."""
     about = json.loads((place.path / RUN_FILE).read_bytes())
-    told, before, over, due = int(about["told"]), about.get("before", []), False, 0.0
+    told, before, due = int(about["told"]), about.get("before", []), 0.0
     while True:
-        if time.monotonic() >= due:  # seldom: all that goes well is in the folder
+        over = False
+        if time.monotonic() >= due:
             over, due = _over(folder, int(about["run"])), time.monotonic() + ASK_S
         status = read_status(place.path)
         for end, record in attempts(place.path, told):

@@ -114,7 +114,7 @@ def make_child(folder: CoordinatorFolder, part: str, hear: Hear) -> Child:
     command = [sys.executable, "-m", "server.coordinator.flower_process", part]
     kept = {name: os.environ[name] for name in ALLOWED if name in os.environ}
     path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"}
-    own = {"HOME": str(home), "FLWR_HOME": str(home), "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2"}
+    own = {"HOME": str(home), "FLWR_HOME": str(home)}
     threads = {"OMP_NUM_THREADS": "1"}
     return Child(
         part,

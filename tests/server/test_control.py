@@ -125,6 +125,17 @@ def test_a_run_that_was_stopped_runs_again_when_it_is_started(tmp_path: Path) ->
     assert status.phase == "finished"
 
 
+def test_a_status_is_written_on_though_the_clock_is_set_back(tmp_path: Path) -> None:
+    now = [1000.0]
+    progress = Progress(tmp_path, 9, clock=lambda: now[0])
+    progress.hold(1)
+    now[0] = 900.0
+    progress.hold(2)
+    status = read_status(tmp_path)
+    assert status is not None
+    assert status.round_index == 2
+
+
 HOLDER = """
 import sys
 from pathlib import Path

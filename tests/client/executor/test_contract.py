@@ -220,6 +220,10 @@ def test_idle_polls_grow_to_flowers_own_three_seconds_and_shrink_after_work() ->
     assert slept[-1] == IDLE_S == 3
     clock.sleep(0.5)
     clock.sleep(3)
+    assert slept[-2:] == [0.02, 0.5]
+    for _ in range(4):
+        clock.sleep(0.5)
+        clock.sleep(3)
     assert slept[-2:] == [0.02, 0.05]
 
 

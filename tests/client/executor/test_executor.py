@@ -15,9 +15,9 @@ from flwr.clientapp import ClientApp
 
 from client.executor.codes import OTHER
 from client.executor.executor import NO_APPROVALS, UNKNOWN, UNSENDABLE, WRONG_BUNDLE
-from client.executor.pace import Pace
 from client.executor.tasks import TaskLost, Unreachable, Unreadable
 from common.errors import SettingsError
+from common.pace import Pace
 from tests.client.executor.fakes import (
     APPROVED,
     BUNDLE,
@@ -245,5 +245,5 @@ def test_it_claims_at_once_when_busy_and_ever_more_rarely_when_idle() -> None:
 
     one, _ = executor([FakeTask(), FakeTask(), None, FakeTask()], pace=Pace(0.2, 2.0))
     one.serve(Stopping())
-    assert waits[:3] == [0.2, 0.2, 0.25]  # between the tasks, and after the last
+    assert waits[:3] == [0.2, 0.2, 0.2]  # between the tasks, and after the last
     assert waits[-1] == 2.0

@@ -1,16 +1,36 @@
-"""What is set from outside in Flower's Grid is still there, and takes what it is given."""
+"""What is set from outside in Flower is still there, and takes what it is given."""
 
+import ast
+import asyncio
 import inspect
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from flwr.supercore.inflatable.inflatable_utils import (
     ObjectPullError,
     ObjectUnavailableError,
     pull_objects,
 )
+from flwr.superlink import main
+from flwr.superlink.cli import flower_superlink
 from flwr.superlink.grid import http_grid
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
-from server.coordinator.quick import FIRST_WAIT_S, PARTS_S, quicken_grid
+from server.coordinator.quick import (
+    CONCERNS,
+    FIRST_WAIT_S,
+    PARTS_S,
+    led_around,
+    quicken_grid,
+    quicken_superlink,
+)
 
 
 def test_the_grid_looks_for_a_replys_parts_at_short_waits() -> None:
@@ -38,3 +58,66 @@ def test_a_reply_whose_parts_never_come_is_given_up_by_flower_and_not_the_run() 
     with pytest.raises(ObjectPullError):
         pull_objects(["part"], never, initial_backoff=0.01, backoff_cap=0.02, max_time=0.05)
     assert "except ObjectPullError" in inspect.getsource(http_grid.HttpGrid.pull_messages)
+
+
+def test_the_superlink_makes_its_layers_by_the_name_that_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert "create_app(" in Path(inspect.getfile(flower_superlink)).read_text()
+    assert "middleware=_get_middleware()" in inspect.getsource(main.create_app)
+    given = [layer.cls for layer in main._get_middleware()]
+    monkeypatch.setattr(main, "_get_middleware", main._get_middleware)
+    quicken_superlink()
+    made = main._get_middleware()
+    inner: list[Any] = [layer.args[0] if layer.args else layer for layer in made]
+    led = [layer.cls for layer in inner]
+    assert led == given, "none is lost, and their order is as before"
+    assert sum(bool(layer.args) for layer in made) == len(CONCERNS)
+
+
+def test_flowers_layers_act_upon_the_paths_that_they_are_entered_for_and_no_others() -> None:
+    for layer in main._get_middleware():
+        name = getattr(layer.cls, "__name__", "")
+        if name not in CONCERNS:
+            assert name in ("BaseHTTPMiddleware", "ProtobufTranslationMiddleware")
+            continue
+        module = ast.parse(inspect.getsource(inspect.getmodule(layer.cls) or main))
+        texts = {n.value for n in ast.walk(module) if isinstance(n, ast.Constant)}
+        source = inspect.getsource(layer.cls)
+        paths = {text for text in texts if isinstance(text, str) and text.startswith("/v1/")}
+        assert all(path.startswith(CONCERNS[name]) for path in paths), name
+        tests = ("startswith(", "_is_control_path(", "_is_control_sensitive_route(")
+        runtime = "AcquireTaskResponse" in source and "PullTaskInputResponse" in source
+        assert runtime or any(test in source for test in tests), name
+
+
+class NodeAuthMiddleware(BaseHTTPMiddleware):
+    """Stands for Flower's: refuses what is not signed."""
+
+    async def dispatch(
+        self, request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        if "signature" not in request.headers:
+            return PlainTextResponse("who are you?", status_code=401)
+        return await call_next(request)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/v1/fleet/pull-messages", 401), ("/v1/runtime/pull-messages", 200), ("/health", 200)],
+)
+def test_a_layer_is_entered_for_its_own_paths_and_passed_by_for_others(
+    path: str, status: int
+) -> None:
+    async def answer(request: Request) -> Response:
+        return PlainTextResponse("reached")
+
+    async def ask() -> list[int]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://superlink") as client:
+            asked = (await client.get(path), await client.get(path, headers={"signature": "x"}))
+            return [answer.status_code for answer in asked]
+
+    app = Starlette(middleware=led_around([Middleware(NodeAuthMiddleware)]))
+    app.add_route(path, answer)
+    assert asyncio.run(ask()) == [status, 200]
