@@ -1,9 +1,10 @@
-"""What people want of a run, and how it stands: two small files in its folder.
+"""What people want of a run, and how it stands: two small files in its folder, and who runs it.
 
 `control.json` is written by whoever coordinates the study and read between rounds; `status.json`
 is written by the run. Neither holds its state: a run that is killed goes on from its checkpoint.
 """
 
+import fcntl
 import json
 import os
 import time
@@ -16,10 +17,10 @@ from typing import Literal, NamedTuple, get_args
 from common.errors import QuorumNotReached, RunFolderError, RunStopped, WardroundError
 from common.files import write_atomically
 
-CONTROL_FILE, STATUS_FILE = "control.json", "status.json"
+CONTROL_FILE, STATUS_FILE, LOCK_FILE = "control.json", "status.json", "run.lock"
 Wish = Literal["run", "pause", "stop"]
 Phase = Literal["roll call", "running", "paused", "below quorum", "stopped", "finished", "failed"]
-POLL_S = 0.2
+POLL_S, PATIENCE_S = 0.2, 60.0
 OFTEN_S = 0.5
 """A status that has changed by a round only is not written more often."""
 
@@ -95,6 +96,38 @@ def read_status(folder: Path) -> Status | None:
         raise _unreadable(path) from error
 
 
+@contextmanager
+def alone(folder: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
+    """Hold a run's folder for this process; one that holds it, and is given up, is waited for.
+
+    Flower may take a run's process for dead that goes on, as after a jump of the clock.
+
+    Raises:
+        RunFolderError: another process still runs it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    end = time.monotonic() + patience_s
+    try:
+        while not _locked(descriptor):
+            if time.monotonic() >= end:
+                raise RunFolderError(
+                    "another process runs this", where=str(folder), remedy="end it, then resume"
+                )
+            time.sleep(POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 _END: dict[type[BaseException], Phase] = {
     QuorumNotReached: "below quorum",
     RunStopped: "stopped",
@@ -116,7 +149,7 @@ class Progress:
         """Write down how the run stands; of fast rounds in one phase not every one."""
         now, said = self.clock(), self.said
         same = said is not None and said.phase == phase
-        if same and said and now - said.updated < OFTEN_S:
+        if same and said and 0 <= now - said.updated < OFTEN_S:  # a clock may be set back
             return
         since = said.since if same and said else now
         self.said = Status(phase, round_index, self.rounds, why, os.getpid(), since, now)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from common.errors import RunFolderError
 from common.learner import Learner
 from common.study import Study
-from server.control import Progress
+from server.control import Progress, alone
 from server.metrics import measure
 from server.robust import check_weights
 from server.rounds import Ask, RoundEngine, Save
@@ -67,11 +67,19 @@ def run_study(
     assemble: called once the state is open. What was learned is saved before anything is measured.
 
     Raises:
-        RunFolderError: the folder holds a run that is not to be resumed, or none or a damaged one.
+        RunFolderError: the folder holds a run that is not to be resumed, or none or a damaged one,
+            or another process runs it.
         QuorumNotReached: too few sites took part.
         RunStopped: a person has stopped it; resumed, it goes on from there.
         SettingsError: weights differ where sites must count alike.
     """
+    with alone(options.folder) if options.folder else nullcontext():
+        return _run(study, learner, assemble, options)
+
+
+def _run(
+    study: Study, learner: Learner, assemble: Callable[[], Assembled], options: RunOptions
+) -> ServerState:
     folder = options.folder
     check_weights(study)
     state, checkpoint = _open(study, learner, options)

@@ -74,7 +74,7 @@ def start_run(folder: CoordinatorFolder, *, seed: int | None = None) -> RunPlace
         RunFolderError: it runs already.
     """
     place = place_of(folder)
-    _require_idle(place)
+    before = _require_idle(place)
     seed = _own_seed(place) if seed is None else seed
     config = _config(folder, place, seed)
     bundle = _bundle(place)
@@ -87,7 +87,7 @@ def start_run(folder: CoordinatorFolder, *, seed: int | None = None) -> RunPlace
         run = api.start_run(bundle, config)
     records = place.path / RECORDS_FILE
     told = records.stat().st_size if records.exists() else 0
-    about = {"run": run, "started": time.time(), "told": told, "seed": seed}
+    about = {"run": run, "before": before, "told": told, "seed": seed}
     write_atomically(place.path / RUN_FILE, json.dumps(about).encode())
     return place
 
@@ -98,7 +98,12 @@ def _own_seed(place: RunPlace) -> int:
     return int(json.loads(path.read_bytes()).get("seed", 0)) if path.exists() else 0
 
 
-def _require_idle(place: RunPlace) -> None:
+def _require_idle(place: RunPlace) -> list[float]:
+    """Return the mark of the last status that an earlier start has left; see `_mark`.
+
+    Raises:
+        RunFolderError: the study runs.
+    """
     status = read_status(place.path) if place.path.exists() else None
     if status and status.alive and status.phase not in FINAL:
         raise RunFolderError(
@@ -106,6 +111,12 @@ def _require_idle(place: RunPlace) -> None:
             where=str(place.path),
             remedy="wardround coordinator status; stop it first to start it anew",
         )
+    return _mark(status)
+
+
+def _mark(status: Status | None) -> list[float]:
+    """Return what tells a status from any other one: no clock, for that may be set back."""
+    return [status.pid, status.since, status.updated] if status else []
 
 
 def _config(
@@ -227,7 +238,7 @@ def follow(
 ) -> Status | None:
     """Tell each attempt as it ends, until the run has ended; return its last status."""
     about = json.loads((place.path / RUN_FILE).read_bytes())
-    told, began, due = int(about["told"]), float(about["started"]), 0.0
+    told, before, due = int(about["told"]), about.get("before", []), 0.0
     while True:
         over = False
         if time.monotonic() >= due:
@@ -236,7 +247,7 @@ def follow(
         for end, record in attempts(place.path, told):
             tell(record)
             told = end
-        fresh = status if status and status.updated >= began else None
+        fresh = status if _mark(status) != before else None
         if over or (fresh and (fresh.phase in FINAL or not fresh.alive)):
             return fresh
         time.sleep(poll_s)

@@ -50,7 +50,7 @@ class Service:
         self.stopping, self._folder = Flag(), folder
         self._heard: queue.Queue[tuple[str, Event]] = queue.Queue(1000)
         self._children = [make_child(folder, part, self._hear) for part in PARTS]
-        self._agreed = False
+        self._agreed, self._certified = False, self._certificate_age()
 
     def run(self) -> None:
         """Start, supervise, wind down; the children are gone when this returns or raises."""
@@ -61,11 +61,25 @@ class Service:
                     if (code := each.ended()) is not None:
                         log.error("%s ended (%d) and is started again", each.name, code)
                         self._agreed = self._agreed and each.name != SUPERLINK
+                self._follow_certificate()
                 self._listen()
                 if not self._agreed:  # a SuperLink that has lost its database knows no node
                     self._agreed = register_pending(self._folder, force=True)
         finally:
             self._wind_down()
+
+    def _follow_certificate(self) -> None:
+        """Start the SuperLink anew when the edge has renewed its certificate: Flower never looks.
+
+        With the old one it would be trusted by nobody once that has ended.
+        """
+        if (now := self._certificate_age()) != self._certified:
+            self._certified = now
+            log.info("the certificate was renewed; superlink is started again")
+            next(each for each in self._children if each.name == SUPERLINK).kill()
+
+    def _certificate_age(self) -> int:
+        return self._folder.server_certificate.stat().st_mtime_ns
 
     def _hear(self, part: str, event: Event) -> None:
         self._heard.put((part, event))

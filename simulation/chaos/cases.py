@@ -1,9 +1,12 @@
-"""Cases: which fault hits which part when, drawn from a seed and from nothing else."""
+"""Cases: which faults hit which parts when, drawn from a seed and from nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from common.randomness import generator
+from simulation.chaos.studies import PROFILES, ROUNDS, SITES
 
 COORDINATOR, SUPERLINK, SUPEREXEC, SERVERAPP, EDGE = (
     "coordinator",
@@ -15,15 +18,16 @@ COORDINATOR, SUPERLINK, SUPEREXEC, SERVERAPP, EDGE = (
 NODE, SUPERNODE, EXECUTOR, LINE = "node", "supernode", "executor", "line"
 CENTRAL = (COORDINATOR, SUPERLINK, SUPEREXEC, SERVERAPP, EDGE)
 OF_HOSPITALS = (NODE, SUPERNODE, EXECUTOR)
-KILL, FREEZE, DROP, DELAY, HALF_CLOSE, CORRUPT, DISK_FULL = (
+KILL, FREEZE, DROP, DELAY, HALF_CLOSE, CORRUPT = (
     "kill",
     "freeze",
     "drop",
     "delay",
     "half-close",
     "corrupt",
-    "disk full",
 )
+LOST_REPLIES, DUPLICATE, BLACK_HOLE, LOSS = "lost replies", "duplicate", "black hole", "packet loss"
+DISK_FULL, CLOCK, EXPIRE = "disk full", "clock jump", "certificate ends"
 SPANS = {
     KILL: (1.0, 5.0),
     FREEZE: (2.0, 12.0),
@@ -31,47 +35,100 @@ SPANS = {
     DELAY: (5.0, 15.0),
     HALF_CLOSE: (1.0, 5.0),
     CORRUPT: (1.0, 5.0),
-    DISK_FULL: (5.0, 10.0),
+    LOST_REPLIES: (1.0, 5.0),
+    DUPLICATE: (5.0, 15.0),
+    BLACK_HOLE: (2.0, 20.0),
+    LOSS: (5.0, 20.0),
+    DISK_FULL: (2.0, 10.0),
+    CLOCK: (3.0, 12.0),
+    EXPIRE: (2.0, 4.0),
 }
 """Seconds that a fault lasts; of a killed service, until it is started again."""
-KINDS = (
+JUMPS = (-3600.0, -30.0, -3.0, 3.0, 20.0, 40.0)
+"""Seconds that a clock jumps, and later back: a ledger waits until the time is reached again."""
+_LINE = (DROP, DELAY, HALF_CLOSE, CORRUPT, LOST_REPLIES, DUPLICATE, BLACK_HOLE, LOSS)
+SINGLE = (
     *((KILL, part) for part in (*CENTRAL, *OF_HOSPITALS)),
-    *((fault, LINE) for fault in (DROP, DELAY, HALF_CLOSE, CORRUPT)),
+    *((fault, LINE) for fault in _LINE),
     *((FREEZE, part) for part in (*CENTRAL, *OF_HOSPITALS)),
-    (DISK_FULL, SERVERAPP),
+    *((fault, part) for fault in (DISK_FULL, CLOCK) for part in (COORDINATOR, NODE)),
+    (EXPIRE, COORDINATOR),
 )
+PAIR = ("two faults", "")
+KINDS = (*SINGLE, PAIR, PAIR)
 
 
 @dataclass(frozen=True)
-class Case:
-    """One fault. site: the hospital that it hits, or empty. after: so many rounds have closed.
+class Strike:
+    """One fault. site: the hospital that it hits, or empty. seconds: how long it lasts.
 
-    fraction: how far into the next round, in rounds. seconds: how long it lasts.
+    wait: seconds before it, after the case's moment has come. jump: of a clock, seconds.
     """
 
-    seed: int
     fault: str
     part: str
     site: str
-    after: int
-    fraction: float
     seconds: float
+    wait: float = 0.0
+    jump: float = 0.0
 
     @property
     def kind(self) -> str:
         """The fault and the part, in words."""
         return f"{self.fault} {self.part}"
 
+    @property
+    def service(self) -> str:
+        """Whose service it is about: the coordinator's, or a hospital's."""
+        return self.site or COORDINATOR
 
-def draw_case(seed: int, sites: Sequence[str], rounds: int) -> Case:
-    """Return the case of a seed; consecutive seeds go through all kinds in turn."""
+
+@dataclass(frozen=True)
+class Case:
+    """A run of a profile's study that is hurt. after: so many rounds have closed.
+
+    fraction: how far into the next round, in rounds.
+    """
+
+    seed: int
+    profile: str
+    strikes: tuple[Strike, ...]
+    after: int
+    fraction: float
+
+    @property
+    def kind(self) -> str:
+        """The fault and the part, in words."""
+        return self.strikes[0].kind if len(self.strikes) == 1 else PAIR[0]
+
+
+def draw_case(seed: int) -> Case:
+    """Return the case of a seed.
+
+    Consecutive seeds go through all kinds in turn, and after each turn to the next profile.
+    """
     rng = generator("chaos", seed)
-    fault, part = KINDS[seed % len(KINDS)]
-    site = str(rng.choice(list(sites))) if part in (*OF_HOSPITALS, LINE) else ""
-    after, fraction = int(rng.integers(0, rounds)), float(rng.random())
-    return Case(seed, fault, part, site, after, fraction, float(rng.uniform(*SPANS[fault])))
+    profile = PROFILES[seed // len(KINDS) % len(PROFILES)]
+    after, fraction = int(rng.integers(0, ROUNDS)), float(rng.random())
+    kind, sites = KINDS[seed % len(KINDS)], SITES[profile]
+    strikes = _two(sites, rng) if kind == PAIR else (_strike(kind, sites, rng),)
+    return Case(seed, profile, strikes, after, fraction)
 
 
-def draw_cases(count: int, seed: int, sites: Sequence[str], rounds: int) -> list[Case]:
+def _two(sites: Sequence[str], rng: np.random.Generator) -> tuple[Strike, ...]:
+    """Return two faults, of which the second comes while the first lasts or soon after."""
+    kinds = [SINGLE[i] for i in rng.choice(len(SINGLE) - 1, size=2, replace=False)]
+    first, second = (_strike(kind, sites, rng) for kind in kinds)
+    return first, replace(second, wait=float(rng.uniform(0, 6)))
+
+
+def draw_cases(count: int, seed: int) -> list[Case]:
     """Return so many cases: those of `seed`, `seed` + 1 and so on."""
-    return [draw_case(seed + i, sites, rounds) for i in range(count)]
+    return [draw_case(seed + i) for i in range(count)]
+
+
+def _strike(kind: tuple[str, str], sites: Sequence[str], rng: np.random.Generator) -> Strike:
+    fault, part = kind
+    site = str(rng.choice(list(sites))) if part in (*OF_HOSPITALS, LINE) else ""
+    seconds, jump = float(rng.uniform(*SPANS[fault])), float(rng.choice(JUMPS))
+    return Strike(fault, part, site, seconds, jump=jump if fault == CLOCK else 0.0)

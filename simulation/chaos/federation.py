@@ -1,51 +1,61 @@
-"""A small federation that stays up: a coordinator, two hospitals, and a line to each of these."""
+"""A small federation that stays up: a coordinator, its hospitals, and a line to each of these."""
 
-import re
+import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from client.executor.status import summary
 from server.control import read_status
-from server.coordinator.folder import CoordinatorFolder, open_folder
+from server.coordinator.folder import CoordinatorFolder, open_folder, renew_certificates
 from simulation.chaos.cases import COORDINATOR, NODE, OF_HOSPITALS, SERVERAPP
-from simulation.chaos.processes import child_of, command, end, end_leftovers, launch
+from simulation.chaos.founding import set_ports
+from simulation.chaos.ground import DISK_MB, Disk, Network
+from simulation.chaos.processes import (
+    ROOT,
+    child_of,
+    end,
+    end_leftovers,
+    launch_program,
+    orphans,
+)
 from simulation.chaos.proxy import Line
-from simulation.federation_demo import free_port, wait_for, write_patients
+from simulation.chaos.studies import SITES
+from simulation.federation_demo import WARDROUND, free_port, wait_for
 
-SITES = ("ash", "birch")
-ROUNDS, RUN_SEED = 6, 7
-STUDY = f"""schema = 1
-name = "chaos"
-purpose = "A rehearsal on made-up patients: what becomes of a run whose parts are hurt"
-features = [
-  {{ name = "age", unit = "years", usual = [20, 90], plausible = [18, 110] }},
-  {{ name = "sex", kind = "category", categories = ["F", "M"] }},
-  {{ name = "creatinine", unit = "mg/dL", usual = [0.4, 2.0], plausible = [0.1, 20], log = true }},
-]
-tasks = [{{ name = "kidney disease", column = "kidney", prevalence = [0.05, 0.5] }}]
-sites = [{{ name = "ash" }}, {{ name = "birch", weight = 2.0 }}]
-model = {{ hidden = 16 }}
-algorithm = {{ name = "fomaml", inner_steps = 3 }}
-episodes = {{ support = 5, query = 5 }}
-server = {{ rounds = {ROUNDS}, optimizer = "adam", meta_lr = 0.01, deadline_s = 100 }}
-
-[privacy]
-profile = "none"
-"""
-LIMITS = "\n[limits]\nunprotected = true\n"
 MARKS = {"supernode": "client.executor.supernode", "executor": "client.executor.worker"}
+WIRING = "simulation.chaos.wiring"
 
 
 class Federation:
-    """The parties' folders below one, and the processes that stay."""
+    """A copy of a founded federation in a folder of its own, and the processes that stay.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    number: of the federation, of its own in this process. permitted: whether hospitals get networks
+    and disks of their own, for which one has to be root.
+    """
+
+    def __init__(
+        self, template: Path, folder: Path, study: str, profile: str, number: int, permitted: bool
+    ) -> None:
+        self.folder, self.study, self.profile, self.sites = folder, study, profile, SITES[profile]
         self.services: dict[str, subprocess.Popen[bytes]] = {}
         self.lines: dict[str, Line] = {}
+        self.networks: dict[str, Network] = {}
+        self.disks: dict[str, Disk] = {}
+        self.code: dict[str, Path] = {}
+        """Where a service's packages come from, if not from this checkout (shims.py)."""
+        self.over, self.behind = False, 0.0
+        """Until this time (Unix) somebody's books may say that the clock stands before them."""
+        self._edge = free_port()
+        try:
+            self._copy(template, number, permitted)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def coordinator(self) -> CoordinatorFolder:
@@ -57,41 +67,67 @@ class Federation:
         """Where the study's run is kept; it is moved away after each."""
         return self.folder / COORDINATOR / "runs" / self.study[:12]
 
-    def found(self) -> None:
-        """Set everything up, once, and start it."""
-        port, inner = free_port(), free_port()
-        self._do(COORDINATOR, "init", COORDINATOR, "--name", "wards",
-                 "--host", "127.0.0.1", "--port", str(port))  # fmt: skip
-        settings = self.folder / COORDINATOR / "coordinator.toml"
-        told = re.sub(r"(\[superlink\][^\[]*?port = )\d+", rf"\g<1>{inner}", settings.read_text())
-        settings.write_text(told)
-        (self.folder / "study.toml").write_text(STUDY)
-        said = self._do(COORDINATOR, "sign", "study.toml", "--folder", COORDINATOR)
-        self.study = said.split("id ")[1].split()[0]
-        self.start(COORDINATOR)
-        wait_for(port)
-        for site in SITES:
-            self._join(site, port)
-            self.start(site)
+    def _copy(self, template: Path, number: int, permitted: bool) -> None:
+        disks = [COORDINATOR, *(f"{site}/state" for site in self.sites)]
+        for place in disks if permitted else []:
+            folder = self.folder / place
+            folder.mkdir(parents=True)
+            self.disks[place.partition("/")[0]] = Disk(folder, DISK_MB[place.rpartition("/")[2]])
+        shutil.copytree(template, self.folder, dirs_exist_ok=True)
+        for place in (*self.sites, *disks):
+            (self.folder / place).chmod(0o700)
+        for i, site in enumerate(self.sites):
+            address = "127.0.0.1"
+            if permitted:
+                block = os.getpid() % 200 * 64 + number % 8 * 8 + i
+                self.networks[site] = Network(f"chaos-{os.getpid()}-{number}-{site}", block)
+                address = self.networks[site].address
+            self._connect(site, address)
+        self._settle()
 
-    def _join(self, site: str, port: int) -> None:
-        code = self._do(COORDINATOR, "invite", site, "--folder", COORDINATOR).strip()
-        self._do(NODE, "join", code, "--folder", site, "--site", site)
-        write_patients(self.folder / site / "patients.csv", site)
-        self._do(NODE, "map", "--folder", site, "--study", f"{site}/study.toml",
-                 "--path", "patients.csv", "--write")  # fmt: skip
-        self.lines[site] = Line(port)
-        rules = self.folder / site / "site.toml"
-        text = rules.read_text().replace(f":{port}", f":{self.lines[site].port}")
-        rules.write_text(text + LIMITS)
-        self._do(NODE, "approve", f"{site}/study.toml", "--folder", site,
-                 "--yes", self.study)  # fmt: skip
+    def _connect(self, site: str, address: str) -> None:
+        """Have a hospital reach the edge by a line of its own."""
+        self.lines[site] = Line(self._edge, address)
+        rules, told = self.folder / site / "site.toml", f"{address}:{self.lines[site].port}"
+        lines = rules.read_text().splitlines()
+        kept = [f'address = "{told}"' if x.startswith("address = ") else x for x in lines]
+        rules.write_text("\n".join(kept) + "\n")
+
+    def _settle(self) -> None:
+        """Give the coordinator its ports, and a certificate for the addresses of the lines."""
+        settings = self.folder / COORDINATOR / "coordinator.toml"
+        set_ports(settings, self._edge, free_port())
+        hosts = ["127.0.0.1", *(network.address for network in self.networks.values())]
+        text = settings.read_text()
+        start, end = text.index("hosts = ["), text.index("roster_days")
+        text = f"{text[:start]}hosts = {hosts}\n{text[end:]}"
+        # All hospitals come from one address, the proxy's.
+        text = text.replace("rate = 50.0", "rate = 1000.0").replace("burst = 200", "burst = 2000")
+        settings.write_text(text)
+        renew_certificates(self.coordinator, now=datetime.now(UTC), within_days=1e6)
 
     def start(self, name: str) -> None:
-        """Start a service: the coordinator's, or a hospital's, as systemd would."""
-        family = COORDINATOR if name == COORDINATOR else NODE
-        words = (family, "start", "--folder", name)
-        self.services[name] = launch(self.folder, name, *words)
+        """Start a service: the coordinator's, or a hospital's, as systemd would.
+
+        Raises:
+            RuntimeError: all is to end.
+        """
+        if self.over:
+            raise RuntimeError(f"{self.folder} was given up")
+        if name == COORDINATOR:
+            program = [*WARDROUND, COORDINATOR, "start", "--folder", COORDINATOR]
+        else:
+            program = [sys.executable, "-m", WIRING, str(self.folder / name)]
+        if name in self.networks:
+            program = [*self.networks[name].inside, *program]
+        code = self.code.get(name, ROOT)
+        self.services[name] = launch_program(self.folder, name, program, code=code)
+
+    def begin(self) -> None:
+        """Start everything and wait until all hospitals are connected."""
+        self.start(COORDINATOR)
+        wait_for(self._edge)
+        self.heal()
 
     def pid_of(self, part: str, site: str) -> int:
         """Return the pid of a part now, or 0; site: of a hospital's part."""
@@ -104,22 +140,43 @@ class Federation:
             return child_of(self.services[site].pid, MARKS[part])
         return child_of(self.services[COORDINATOR].pid, "server.coordinator.flower_process", part)
 
-    def heal(self, seconds: float = 200.0) -> None:
-        """Start what has ended and wait until all nodes are connected again.
+    def heal(self, seconds: float = 240.0) -> None:
+        """Take all faults back, start what has ended, wait until all nodes are connected again.
 
         Raises:
             RuntimeError: they are not.
         """
         for line in self.lines.values():
             line.mend()
-        for name, service in list(self.services.items()):
-            if service.poll() is not None:
+        for network in self.networks.values():
+            network.mend()
+        for disk in self.disks.values():
+            disk.empty()
+        for name in (COORDINATOR, *self.sites):
+            if name not in self.services or self.services[name].poll() is not None:
                 self.start(name)
         wait_until(self.connected, seconds, "all hospitals connected")
+        time.sleep(max(0.0, self.behind - time.time()))
+
+    def wear(self, name: str, shim: Path) -> None:
+        """Start a service anew under a shim, which it keeps until `undress`."""
+        self.code[name] = shim
+        end(self.services[name])
+        self.start(name)
+
+    def undress(self) -> None:
+        """Start anew what is under a shim."""
+        for name in list(self.code):
+            del self.code[name]
+            end(self.services[name])
 
     def connected(self) -> bool:
         """Whether every hospital is connected."""
-        return all(summary(self.folder / site)["state"] == "connected" for site in SITES)
+        return all(summary(self.folder / site)["state"] == "connected" for site in self.sites)
+
+    def orphans(self) -> list[int]:
+        """Return the ids of our processes that no service looks after."""
+        return orphans(self.folder, {service.pid for service in self.services.values()})
 
     def closed(self) -> int:
         """Return how many rounds of the present run have closed."""
@@ -135,26 +192,27 @@ class Federation:
             shutil.move(self.run_folder, kept)
         return kept
 
-    def restart(self) -> None:
-        """Stop everything and start it again: after a run that was lost."""
-        self.stop()
-        for name in (COORDINATOR, *SITES):
-            self.start(name)
-
     def stop(self) -> None:
         """End all processes."""
         for service in reversed(self.services.values()):
             end(service)
+        self.services.clear()
+        end_leftovers(self.folder)
+
+    def give_up(self) -> None:
+        """End all processes, and let nobody start one."""
+        self.over = True
         end_leftovers(self.folder)
 
     def close(self) -> None:
-        """End all processes and lines."""
+        """End all processes, lines, networks and disks."""
         self.stop()
         for line in self.lines.values():
             line.close()
-
-    def _do(self, *words: str) -> str:
-        return command(self.folder, *words)
+        for network in self.networks.values():
+            network.close()
+        for disk in self.disks.values():
+            disk.close()
 
 
 def wait_until(there: Callable[[], bool], seconds: float, what: str) -> None:

@@ -14,7 +14,8 @@ class Found:
     """What a run has left. theta: its result's bytes, None: no state could be read.
 
     off: how far an entry is at most from what the record's accepted sites give in one process.
-    broken: why a hospital's books do not verify, or empty.
+    broken: why a hospital's books do not verify, or do not pay for what has left; or which
+    processes are left; or empty.
     """
 
     phase: str

@@ -1,18 +1,20 @@
-"""One case: a run is started, hurt once, gone on with if need be, and judged."""
+"""One case: a run is started, hurt, gone on with if need be, and judged."""
 
 import subprocess
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from simulation.chaos.cases import COORDINATOR, Case
-from simulation.chaos.faults import inflict
-from simulation.chaos.federation import ROUNDS, RUN_SEED, Federation
+from simulation.chaos.faults import inflict, prepare
+from simulation.chaos.federation import Federation, wait_until
 from simulation.chaos.judging import Verdict, judge
 from simulation.chaos.processes import end, launch
-from simulation.chaos.twin import evidence
+from simulation.chaos.studies import ROUNDS, RUN_SEED
+from simulation.chaos.twin import Twin
 
-LIMIT_S, PAUSE_S, MOST_BY_HAND = 280.0, 2.0, 5
+LIMIT_S, PAUSE_S, MOST_BY_HAND, LEFT_S = 420.0, 2.0, 5, 30.0
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Row:
-    """A case and what became of it. hit: the target was there. by_hand: resumed so many times.
+    """A case and what became of it. hit: the targets were there. by_hand: resumed so many times.
 
     extra: seconds more than the undisturbed run.
     """
@@ -44,25 +46,28 @@ class Row:
         return asdict(self.case) | {"kind": self.case.kind} | told | judged
 
 
-def undisturbed(federation: Federation, name: str) -> Reference:
+def undisturbed(federation: Federation, twin: Twin, name: str) -> Reference:
     """Run the study once and return the reference.
 
     Raises:
         RuntimeError: it did not end well, or one process learns something else.
     """
+    twin.mark()
     began = time.monotonic()
     if end_of(federation, _start(federation, name), name, began) != 0:
         raise RuntimeError(f"the undisturbed run failed: {federation.folder / name}.log")
     seconds = time.monotonic() - began
-    found = evidence(federation.folder, federation.put_away(name))
+    found = twin.evidence(federation.put_away(name))
     verdict = judge(found, found.theta or b"")
     if not verdict.good or verdict.dropped or found.theta is None:
         raise RuntimeError(f"the undisturbed run is not what it should be: {verdict}")
     return Reference(found.theta, seconds, sum(r.seconds for r in found.records) / ROUNDS)
 
 
-def run_case(federation: Federation, case: Case, reference: Reference) -> Row:
-    """Run the study, inflict the fault, and judge what is left."""
+def run_case(federation: Federation, twin: Twin, case: Case, reference: Reference) -> Row:
+    """Run the study, inflict the faults, and judge what is left."""
+    prepare(federation, case)
+    twin.mark()
     name, began = f"case-{case.seed}", time.monotonic()
     following = _start(federation, name)
     while federation.closed() < case.after or not federation.run_folder.exists():
@@ -73,15 +78,35 @@ def run_case(federation: Federation, case: Case, reference: Reference) -> Row:
     hit = inflict(federation, case)
     by_hand = end_of(federation, following, name, began)
     seconds = time.monotonic() - began
-    if by_hand < 0:
-        federation.restart()
-    verdict = judge(evidence(federation.folder, federation.put_away(name)), reference.theta)
+    left = _left_over(federation)
+    found = twin.evidence(federation.put_away(name))
+    verdict = judge(replace(found, broken=found.broken or left), reference.theta)
     return Row(case, hit, verdict, max(by_hand, 0), seconds - reference.seconds)
 
 
 def _start(federation: Federation, name: str) -> "subprocess.Popen[bytes]":
     words = (COORDINATOR, "run", "--folder", COORDINATOR, "--seed", str(RUN_SEED))
     return launch(federation.folder, name, *words)
+
+
+def _left_over(federation: Federation) -> str:
+    """Return what is still not as before the case, after a while, or nothing."""
+    federation.undress()
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: wait_until(lambda: not _serving(federation), LEFT_S, "the ServerApp has ended"),
+        federation.heal,
+        lambda: wait_until(lambda: not federation.orphans(), LEFT_S, "no process is left"),
+    )
+    for check in checks:
+        try:
+            check()
+        except RuntimeError as error:
+            return str(error)
+    return ""
+
+
+def _serving(federation: Federation) -> bool:
+    return bool(federation.pid_of("serverapp", ""))
 
 
 def end_of(

@@ -10,9 +10,11 @@ import pytest
 from common.errors import QuorumNotReached, RunFolderError, RunStopped
 from server.control import (
     CONTROL_FILE,
+    LOCK_FILE,
     STATUS_FILE,
     Progress,
     Status,
+    alone,
     read_status,
     read_wish,
     set_wish,
@@ -121,3 +123,41 @@ def test_a_run_that_was_stopped_runs_again_when_it_is_started(tmp_path: Path) ->
     status = read_status(tmp_path)
     assert status is not None
     assert status.phase == "finished"
+
+
+def test_a_status_is_written_on_though_the_clock_is_set_back(tmp_path: Path) -> None:
+    now = [1000.0]
+    progress = Progress(tmp_path, 9, clock=lambda: now[0])
+    progress.hold(1)
+    now[0] = 900.0
+    progress.hold(2)
+    status = read_status(tmp_path)
+    assert status is not None
+    assert status.round_index == 2
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from server.control import alone
+with alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_processes_never_run_the_same_and_one_that_is_killed_holds_nothing(
+    tmp_path: Path,
+) -> None:
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(RunFolderError, match="another process"), alone(tmp_path, patience_s=0):
+            pass
+        other.kill()
+        with alone(tmp_path, patience_s=30):
+            assert (tmp_path / LOCK_FILE).exists()
+    with alone(tmp_path, patience_s=0):
+        pass

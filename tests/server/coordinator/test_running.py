@@ -213,6 +213,21 @@ def test_a_run_whose_process_flower_took_down_is_gone_on_with(
     assert end.phase == "finished"
 
 
+def test_a_status_of_before_is_no_news_though_the_clock_was_set_back(
+    folder: CoordinatorFolder, flower: Flower
+) -> None:
+    place = running.start_run(folder)
+    ahead = Progress(place.path, 4, clock=lambda: time.time() + 3600)
+    ahead.say("failed", 2, "SystemExit")
+    running.start_run(folder)
+    flower.status = "finished:failed"
+    assert running.follow(folder, place, lambda record: None) is None
+    Progress(place.path, 4).say("finished", 4)
+    end = running.follow(folder, place, lambda record: None)
+    assert end is not None
+    assert end.phase == "finished"
+
+
 def test_a_coordinator_that_is_down_is_waited_for_before_the_run_goes_on(
     folder: CoordinatorFolder, flower: Flower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
