@@ -29,6 +29,7 @@ suppress_warnings = [
 html_theme = "furo"
 html_title = "Wardround"
 html_copy_source = False
+html_show_copyright = False
 html_show_sphinx = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
@@ -85,4 +86,8 @@ def setup(app: Any) -> None:
     """Register the three functions above."""
     app.connect("autodoc-process-docstring", docstring, priority=400)
     app.connect("build-finished", forward)
-    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))
+    app.add_html_static_path = ["static"]
+
+
+html_css_files = ["site.css"]
+html_math_renderer("mathml", (visit_math, None), (visit_math, None))
