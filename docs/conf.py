@@ -86,8 +86,4 @@ def setup(app: Any) -> None:
     """Register the three functions above."""
     app.connect("autodoc-process-docstring", docstring, priority=400)
     app.connect("build-finished", forward)
-    app.add_html_static_path = ["static"]
-
-
-html_css_files = ["site.css"]
-html_math_renderer("mathml", (visit_math, None), (visit_math, None))
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))
