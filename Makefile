@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= runs/demo
 
 .PHONY: demo federation chaos test check test-e2e test-browser test-postgres docker-test bench \
-	sinusoid sbom dist docs commands figures format clean
+	sinusoid sbom dist docs commands figures picture format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -67,6 +67,14 @@ commands: $(VENV)/.dev
 # Of docs/concepts.md; one of them shows what `make demo` has left in $(OUT).
 figures: $(VENV)/.demo
 	$(BIN)/python -m simulation.concepts --demo $(OUT)
+
+# README's picture of a report, of what `make demo` has left in $(OUT); needs chromium.
+PICTURE := docs/pictures/report.png
+picture: $(VENV)/.demo
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1000,980 \
+		--screenshot=$(PICTURE) file://$(abspath $(OUT))/few-shot/report.html
+	$(BIN)/python -c "from PIL import Image; \
+		Image.open('$(PICTURE)').convert('P', palette=1, colors=32).save('$(PICTURE)', optimize=True)"
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -29,6 +29,7 @@ suppress_warnings = [
 html_theme = "furo"
 html_title = "Wardround"
 html_copy_source = False
+html_show_copyright = False
 html_show_sphinx = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]

@@ -1,10 +1,12 @@
 """A node's folder as its service uses it, and what must be right before anything is started.
 
-site.toml, ca.crt, node.key      the hospital's; their names stand in site.toml
-state/status.json, node.log      what `wardround node status` and an engineer read
-state/start-executor.lock        held as long as a service runs the executor
-state/supernode/                 all that the SuperNode's process may write: its home, its lock, and
-                                 the secret that it shares with the executor
+It holds
+
+    site.toml, ca.crt, node.key      the hospital's; their names stand in site.toml
+    state/status.json, node.log      what `wardround node status` and an engineer read
+    state/start-executor.lock        held as long as a service runs the executor
+    state/supernode/                 all that the SuperNode's process may write: its home, its lock,
+                                     and the secret that it shares with the executor
 """
 
 import fcntl

@@ -1,16 +1,18 @@
 """What lying hospitals send: what does the most harm, or nothing of worth.
 
-sign-flip, scaling   the own update times -1, times 100
-gaussian             noise of standard deviation 1
-label-flip           an honest update from flipped labels
-alie                 mean - z std of the honest ones: Baruch, Baruch, Goldberg, "A Little Is
-                     Enough", NeurIPS 2019, arXiv 1902.06156, algorithm 3
-inner-product        -5 times the honest mean: Xie, Koyejo, Gupta, "Fall of Empires", UAI 2019,
-                     arXiv 1903.03936
-nan, inf             what no number is
-zero, replay         free riders: nothing, or the last step that all have seen
-tailored             the honest mean reversed, as long as passes the checks of server/robust.py,
-                     under noise as an honest site's
+By the name of the lie:
+
+    sign-flip, scaling   the own update times -1, times 100
+    gaussian             noise of standard deviation 1
+    label-flip           an honest update from flipped labels
+    alie                 mean - z std of the honest ones: Baruch, Baruch, Goldberg, "A Little Is
+                         Enough", NeurIPS 2019, arXiv 1902.06156, algorithm 3
+    inner-product        -5 times the honest mean: Xie, Koyejo, Gupta, "Fall of Empires", UAI 2019,
+                         arXiv 1903.03936
+    nan, inf             what no number is
+    zero, replay         free riders: nothing, or the last step that all have seen
+    tailored             the honest mean reversed, as long as passes the checks of server/robust.py,
+                         under noise as an honest site's
 """
 
 from collections.abc import Callable, Mapping
