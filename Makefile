@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo federation chaos test check test-e2e test-postgres test-browser bench sinusoid format clean
+.PHONY: demo federation examples chaos test check test-e2e test-postgres test-browser bench sinusoid format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -13,6 +13,10 @@ demo: $(VENV)/.demo
 
 federation: $(VENV)/.demo
 	$(BIN)/python -m simulation.federation_demo
+
+# Each ends in a figure and a sentence; docs/python-api.md.
+examples: $(VENV)/.demo
+	for example in examples/*.py; do echo "== $$example"; $(BIN)/python $$example || exit 1; done
 
 # One fault a run, 21 kinds; CHAOS="--cases 4 --seed 100" for others.
 chaos: $(VENV)/.demo
