@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo federation chaos test check test-e2e test-browser test-postgres docker-test bench \
-	sinusoid sbom dist docs commands figures picture format clean
+.PHONY: demo federation examples chaos test check test-e2e test-browser test-postgres \
+	docker-test bench sinusoid sbom dist docs commands figures picture format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -14,6 +14,10 @@ demo: $(VENV)/.demo
 
 federation: $(VENV)/.demo
 	$(BIN)/python -m simulation.federation_demo
+
+# Each ends in a figure and a sentence; docs/python-api.md.
+examples: $(VENV)/.demo
+	for example in examples/*.py; do echo "== $$example"; $(BIN)/python $$example || exit 1; done
 
 # One fault a run, 21 kinds; CHAOS="--cases 4 --seed 100" for others.
 chaos: $(VENV)/.demo

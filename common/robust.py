@@ -9,46 +9,82 @@ that clients assert, so that ours stand here.
     trimmed mean      the same, definition 2
     Multi-Krum        Blanchard, El Mhamdi, Guerraoui, Stainer, NeurIPS 2017, arXiv 1703.02757
     centred clipping  Karimireddy, He, Jaggi, ICML 2021, arXiv 2012.10333, algorithm 2
+
+To add one, make an `Aggregation` and name it in a package's metadata, as ours are:
+
+    [project.entry-points."wardround.aggregations"]
+    my-aggregation = "my_package.my_module:MY_AGGREGATION"
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from common.errors import SettingsError
-from common.study_sections import Aggregation
 
 CLIPPING_STEPS = 3
 
 
-def aggregate(name: Aggregation, updates: Tensor, *, malicious: int) -> Tensor:
-    """Return the aggregate [d] of updates [k, d], of which `malicious` may be anything.
+@dataclass(frozen=True, kw_only=True)
+class Aggregation:
+    """A robust aggregation: (updates [k, d], how many may be malicious) to one vector [d].
+
+    more: k of 2 * malicious + more updates are the fewest that withstand so many malicious ones.
+    """
+
+    name: str
+    source: str
+    combine: Callable[[Tensor, int], Tensor]
+    more: int = 1
+
+    def fewest(self, malicious: int) -> int:
+        """Return how many updates withstand so many malicious ones."""
+        return 2 * malicious + self.more
+
+    def __call__(self, updates: Tensor, *, malicious: int) -> Tensor:
+        """Return the aggregate [d] of updates [k, d], of which `malicious` may be anything.
+
+        Raises:
+            SettingsError: there are too few updates to withstand so many.
+        """
+        k, least = len(updates), self.fewest(malicious)
+        if k < least:
+            raise SettingsError(
+                f"{self.name} of {k} updates cannot withstand {malicious} malicious ones",
+                where="privacy.aggregation",
+                remedy=f"have {least} sites at least, or lower malicious_share",
+            )
+        return self.combine(updates, malicious)
+
+
+@lru_cache
+def find_aggregation(name: str) -> Aggregation:
+    """Return the robust aggregation that is installed under `name`.
 
     Raises:
-        SettingsError: there are too few updates to withstand so many.
+        SettingsError: there is none; the message lists those that there are.
     """
-    k, least = len(updates), fewest(name, malicious=malicious)
-    if k < least:
+    known = entry_points(group="wardround.aggregations")
+    if name not in known.names:
         raise SettingsError(
-            f"{name} of {k} updates cannot withstand {malicious} malicious ones",
+            f"aggregation {name!r} is not installed",
             where="privacy.aggregation",
-            remedy=f"have {least} sites at least, or lower malicious_share",
+            remedy=f"choose the mean or one of {', '.join(sorted(known.names))}",
         )
-    if name == "median":
-        return median(updates)
-    if name == "trimmed-mean":
-        return trimmed_mean(updates, trimmed=malicious)
-    if name == "multi-krum":
-        return multi_krum(updates, malicious=malicious)
-    if name == "centred-clipping":
-        return centred_clipping(updates)
-    return updates.mean(0)
-
-
-def fewest(name: Aggregation, *, malicious: int) -> int:
-    """Return how many updates withstand so many malicious ones."""
-    return 2 * malicious + (3 if name == "multi-krum" else 1)
+    aggregation: Any = known[name].load()
+    if not isinstance(aggregation, Aggregation):
+        raise SettingsError(
+            f"{known[name].value} is no Aggregation",
+            where=f"entry point {name}",
+            remedy="mend its package",
+        )
+    return aggregation
 
 
 def median(updates: Tensor) -> Tensor:
@@ -86,6 +122,27 @@ def centred_clipping(updates: Tensor, *, steps: int = CLIPPING_STEPS) -> Tensor:
         tau = norms.median().clamp(min=torch.finfo(norms.dtype).tiny)
         v = v + (away * (tau / norms.clamp(min=tau))).mean(0)
     return v
+
+
+MEDIAN = Aggregation(
+    name="median", source="Yin et al. 2018", combine=lambda updates, malicious: median(updates)
+)
+TRIMMED_MEAN = Aggregation(
+    name="trimmed-mean",
+    source="Yin et al. 2018",
+    combine=lambda updates, malicious: trimmed_mean(updates, trimmed=malicious),
+)
+MULTI_KRUM = Aggregation(
+    name="multi-krum",
+    source="Blanchard et al. 2017",
+    combine=lambda updates, malicious: multi_krum(updates, malicious=malicious),
+    more=3,
+)
+CENTRED_CLIPPING = Aggregation(
+    name="centred-clipping",
+    source="Karimireddy et al. 2021",
+    combine=lambda updates, malicious: centred_clipping(updates),
+)
 
 
 def plausible_norms(updates: Tensor, *, std: Tensor, bound: Tensor) -> Tensor:

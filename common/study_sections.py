@@ -9,7 +9,6 @@ from common.errors import SettingsError
 Name = Annotated[str, Field(min_length=1, max_length=80)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Profile = Literal["none", "masked", "robust"]
-Aggregation = Literal["mean", "median", "trimmed-mean", "multi-krum", "centred-clipping"]
 
 
 def wrong_setting(error: ValidationError, *, whole: str, where: str, remedy: str) -> SettingsError:
@@ -81,7 +80,8 @@ class PrivacySettings(Part):
     before the sum is divided by the expected number of groups. coin: the probability that a group
     takes part in a round. delta: of the (epsilon, delta) that the site's ledger accounts for.
     spare_rounds: so many releases beyond the study's rounds are reserved for rounds that fail.
-    aggregation: how single updates are put together; all but the mean need the robust profile.
+    aggregation: how updates are put together, the mean or one that is installed and needs them one
+    by one, as the robust profile does.
     malicious_share: the share of sites that robust aggregation has to withstand.
     """
 
@@ -91,7 +91,7 @@ class PrivacySettings(Part):
     coin: Share = 0.1
     delta: float = Field(default=1e-5, gt=0, le=1e-3)
     spare_rounds: int = Field(default=0, ge=0, le=1_000_000)
-    aggregation: Aggregation = "mean"
+    aggregation: Name = "mean"
     malicious_share: float = Field(default=0.2, ge=0, lt=0.5)
 
     @model_validator(mode="after")

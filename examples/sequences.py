@@ -17,7 +17,7 @@ parser.add_argument("--quick", action="store_true", help="fewer rounds and draws
 parser.add_argument("--out", default="runs/examples", help="folder of the figure")
 given, _ = parser.parse_known_args()  # a notebook has arguments of its own
 few = given.quick
-rounds, draws, sites = (5, 3, 8) if few else (150, 20, 24)
+rounds, draws, sites = (3, 2, 6) if few else (200, 10, 24)
 COURSES, HOURS, PATIENTS = ("sepsis", "bleeding", "withdrawal"), 24, 80
 
 
@@ -63,11 +63,11 @@ run = wr.federate(
     hospitals,
     rounds=rounds,
     model=Recurrent,
-    sections={"episodes": {"meta_batch": 2}, "server": {"meta_lr": 0.01}},
+    sections={"episodes": {"meta_batch": 2}},
 )
 
 # %% The local network is the same network without meta-training.
-judged = wr.evaluate([run], hospitals, k=(0, 5, 10, 20), draws=draws, max_tasks=3 if few else 12)
+judged = wr.evaluate([run], hospitals, k=(0, 5, 10, 20), draws=draws, max_tasks=2 if few else 8)
 print(judged.table(), "\n")
 
 # %% The honest sentence, and the figure.

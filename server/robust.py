@@ -16,7 +16,7 @@ from torch import Tensor
 from common.aggregation import WeightedSum, nothing
 from common.errors import SettingsError
 from common.privacy.groups import Grouping
-from common.robust import aggregate, fewest, independent, plausible_norms
+from common.robust import find_aggregation, independent, plausible_norms
 from common.study import Study
 
 IMPLAUSIBLE, SHARED, TOO_FEW = "implausible-norm", "not-independent", "too-few"
@@ -29,13 +29,16 @@ class Noise(NamedTuple):
     bound: Tensor
 
 
-def check_weights(study: Study) -> None:
-    """Refuse weights: robust aggregation counts sites alike.
+def check_aggregation(study: Study) -> None:
+    """Refuse a robust aggregation that is not there, and weights: it counts sites alike.
 
     Raises:
-        SettingsError: the roster's weights differ.
+        SettingsError: none of the name is installed, or the roster's weights differ.
     """
-    if study.privacy.aggregation != "mean" and len({site.weight for site in study.sites}) > 1:
+    if study.privacy.aggregation == "mean":
+        return
+    find_aggregation(study.privacy.aggregation)
+    if len({site.weight for site in study.sites}) > 1:
         raise SettingsError(
             f"{study.privacy.aggregation} counts all sites alike, but their weights differ",
             where="sites.weight",
@@ -61,9 +64,10 @@ def combine(
     malicious = math.floor(study.privacy.malicious_share * len(updates))
     # Of two that share, one may be honest: only what is implausible has surely been a liar.
     left = max(malicious - list(dropped.values()).count(IMPLAUSIBLE), 0)
-    if len(stacked) < fewest(study.privacy.aggregation, malicious=left):
+    aggregation = find_aggregation(study.privacy.aggregation)
+    if len(stacked) < aggregation.fewest(left):
         return nothing(dim), dict.fromkeys(names, TOO_FEW) | dropped
-    total = aggregate(study.privacy.aggregation, stacked, malicious=left)
+    total = aggregation(stacked, malicious=left)
     return WeightedSum(total.double(), 1.0), dropped
 
 

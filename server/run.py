@@ -16,7 +16,7 @@ from common.learner import Learner
 from common.study import Study
 from server.control import Progress, alone
 from server.metrics import measure
-from server.robust import check_weights
+from server.robust import check_aggregation
 from server.rounds import Ask, RoundEngine, Save
 from server.state import (
     INITIALIZATION_FILE,
@@ -71,7 +71,7 @@ def run_study(
             or another process runs it.
         QuorumNotReached: too few sites took part.
         RunStopped: a person has stopped it; resumed, it goes on from there.
-        SettingsError: weights differ where sites must count alike.
+        SettingsError: the aggregation is not installed, or weights differ where sites count alike.
     """
     with alone(options.folder) if options.folder else nullcontext():
         return _run(study, learner, assemble, options)
@@ -81,7 +81,7 @@ def _run(
     study: Study, learner: Learner, assemble: Callable[[], Assembled], options: RunOptions
 ) -> ServerState:
     folder = options.folder
-    check_weights(study)
+    check_aggregation(study)
     state, checkpoint = _open(study, learner, options)
     progress = Progress(folder, learner.rounds) if folder else None
     with progress.told() if progress else nullcontext():

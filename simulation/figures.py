@@ -95,12 +95,13 @@ def overview(results: Results, path: Path) -> None:
         for axes, metric in zip(panels, ("auroc", "brier"), strict=False):
             axes.set_title(title(metric))
             curves(axes, overall(results, metric), main)
-        panels[2].set_title("Log-loss over rounds, validation")
+        panels[2].set_title("Validation log-loss")
         for arm in dict.fromkeys(row["arm"] for row in rounds):
             points = [r for r in rounds if (r["arm"], r["metric"]) == (arm, "log-loss")]
             x, y = ([p[key] for p in points] for key in ("round", "mean"))
             panels[2].plot(x, y, **mark(arm, main).line())
         by_number(panels[2], "round")
+        panels[2].locator_params(axis="x", nbins=5)
         legend(sheet, panels[0])
         write(sheet, path, "Adaptation and learning curves.")
 

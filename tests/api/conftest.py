@@ -4,8 +4,6 @@ import pytest
 
 import wardround as wr
 
-SMALL = {"episodes": {"support": 4, "query": 4, "meta_batch": 2}, "model": {"hidden": 8}}
-
 
 @pytest.fixture(scope="session")
 def small() -> wr.Hospitals:

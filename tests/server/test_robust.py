@@ -6,7 +6,7 @@ import torch
 
 from common.errors import SettingsError
 from common.study import Study, make_study
-from server.robust import IMPLAUSIBLE, SHARED, TOO_FEW, check_weights, combine, public_noise
+from server.robust import IMPLAUSIBLE, SHARED, TOO_FEW, check_aggregation, combine, public_noise
 
 DIM = 1026
 SITES = [f"site {i:02d}" for i in range(10)]
@@ -75,7 +75,13 @@ def test_too_few_sites_for_the_liars_give_nothing() -> None:
 
 
 def test_weights_that_differ_are_refused() -> None:
-    check_weights(study())
+    check_aggregation(study())
     sites = [{"name": "a", "weight": 2.0, "patients": 100}, {"name": "b", "patients": 100}]
     with pytest.raises(SettingsError, match="their weights differ"):
-        check_weights(study(sites=sites))
+        check_aggregation(study(sites=sites))
+
+
+def test_an_aggregation_that_is_not_installed_is_refused_before_the_first_round() -> None:
+    plan = study().privacy.model_dump() | {"aggregation": "wishful"}
+    with pytest.raises(SettingsError, match=r"'wishful' is not installed.*clipping, median"):
+        check_aggregation(study(privacy=plan))
