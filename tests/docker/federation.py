@@ -25,11 +25,13 @@ class Federation:
         self.project.run(coordinator, "coordinator", "init", ".", "--name", "wards",
                          "--host", "coordinator")  # fmt: skip
         self.start(coordinator)
-        copied = self.project.enter(
-            coordinator, "sh", "-c", "cat > /tmp/study.toml", given=study.read_text()
+        copy = ("sh", "-c", "cat > /tmp/study.toml")
+        self.project.enter(coordinator, *copy, given=study.read_text()).well()
+        return (
+            self._tell("coordinator", "sign", "/tmp/study.toml", "--folder", ".")
+            .split("id ")[1]
+            .split()[0]
         )
-        assert copied.code == 0, copied.said
-        return self._tell("coordinator", "sign", "/tmp/study.toml").split("id ")[1].split()[0]
 
     def join(self, site: str, study: str) -> None:
         """Let a hospital join, map its columns, check its data, and approve."""
@@ -68,9 +70,7 @@ class Federation:
 
     def _tell(self, *words: str) -> str:
         say(f"$ compose exec coordinator wardround {' '.join(words)}")
-        done = self.project.enter("coordinator", "wardround", *words)
-        assert done.code == 0, done.said
-        return str(done.said)
+        return self.project.enter("coordinator", "wardround", *words).well()
 
     def _hand_over(self, site: str) -> None:
         """Give the site's folders to the user of the containers."""
