@@ -95,6 +95,11 @@ class Project:
         (container,) = found.well().split()
         return container
 
+    def kill(self, service: str) -> None:
+        """End a service without a word (SIGKILL), and start its container again."""
+        call(ENGINE, "kill", "--signal", "KILL", self.container(service)).well()
+        call(ENGINE, "start", self.container(service)).well()
+
     def enter(self, service: str, *words: str, given: str = "") -> Ended:
         """Run a command in a service's container."""
         return call(ENGINE, "exec", "--interactive", self.container(service), *words, given=given)
@@ -103,13 +108,12 @@ class Project:
         """Run the service's health check once; no timer does it without systemd."""
         return call(ENGINE, "healthcheck", "run", self.container(service)).code == 0
 
-    def wait(self, service: str, *, seconds: float = 120) -> float:
-        """Return the seconds until a service is healthy."""
+    def wait(self, service: str, *, seconds: float = 120) -> None:
+        """Wait until a service is healthy."""
         began = time.monotonic()
         while not self.healthy(service):
             assert time.monotonic() - began < seconds, self.logs(service)
             time.sleep(1)
-        return time.monotonic() - began
 
     def logs(self, service: str) -> str:
         """Return the last of what a service printed."""
