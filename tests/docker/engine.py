@@ -24,10 +24,16 @@ COMPOSE = shlex.split(
 
 
 class Ended(NamedTuple):
-    """How a command ended, and what it printed."""
+    """How a command ended, and what it printed on stdout and on stderr."""
 
     code: int
     said: str
+    complained: str
+
+    def well(self) -> str:
+        """Return what it said, if it ended well."""
+        assert self.code == 0, (self.said + self.complained)[-5000:]
+        return self.said
 
 
 def missing() -> str:
@@ -54,7 +60,7 @@ def call(*words: str, given: str = "", more: Mapping[str, str] = {}, seconds: fl
         timeout=seconds,
         check=False,
     )
-    return Ended(done.returncode, done.stdout + done.stderr)
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def say(text: str) -> None:
@@ -69,19 +75,15 @@ class Project:
         self._compose = [*COMPOSE, "--project-name", name, "--file", f"docker/{file}"]
         self._name, self._more = name, more
 
-    def compose(self, *words: str, quiet: bool = True) -> str:
+    def compose(self, *words: str) -> str:
         """Run a compose command that has to succeed and return what it printed."""
-        done = call(*self._compose, *words, more=self._more, seconds=600)
-        assert done.code == 0, f"compose {' '.join(words)}: {done.said[-3000:]}"
-        if not quiet:
-            say(done.said)
-        return done.said
+        return call(*self._compose, *words, more=self._more, seconds=600).well()
 
     def run(self, service: str, *words: str) -> str:
         """Run a command of ours in a container of its own and return what it printed."""
         shown = " ".join(word if len(word) < 60 else word[:24] + "..." for word in words)
         say(f"$ compose run --rm {service} {shown}")
-        return self.compose("run", "--rm", "-T", service, *words)
+        return self.compose("--profile", "tools", "run", "--rm", "-T", service, *words)
 
     def container(self, service: str) -> str:
         """Return the id of a service's container."""
@@ -90,8 +92,13 @@ class Project:
             f"label=com.docker.compose.service={service}",
         )
         found = call(ENGINE, "ps", "--all", "--quiet", *(f"--filter={each}" for each in labels))
-        (container,) = found.said.split()
+        (container,) = found.well().split()
         return container
+
+    def kill(self, service: str) -> None:
+        """End a service without a word (SIGKILL), and start its container again."""
+        call(ENGINE, "kill", "--signal", "KILL", self.container(service)).well()
+        call(ENGINE, "start", self.container(service)).well()
 
     def enter(self, service: str, *words: str, given: str = "") -> Ended:
         """Run a command in a service's container."""
@@ -101,26 +108,24 @@ class Project:
         """Run the service's health check once; no timer does it without systemd."""
         return call(ENGINE, "healthcheck", "run", self.container(service)).code == 0
 
-    def wait(self, service: str, *, seconds: float = 120) -> float:
-        """Return the seconds until a service is healthy."""
+    def wait(self, service: str, *, seconds: float = 120) -> None:
+        """Wait until a service is healthy."""
         began = time.monotonic()
         while not self.healthy(service):
             assert time.monotonic() - began < seconds, self.logs(service)
             time.sleep(1)
-        return time.monotonic() - began
 
     def logs(self, service: str) -> str:
         """Return the last of what a service printed."""
-        return call(ENGINE, "logs", "--tail", "40", self.container(service)).said
+        return "".join(call(ENGINE, "logs", "--tail", "40", self.container(service))[1:])
 
     def about(self, service: str) -> dict[str, Any]:
         """Return what the engine knows of a service's container."""
-        (found,) = json.loads(call(ENGINE, "inspect", self.container(service)).said)
+        (found,) = json.loads(call(ENGINE, "inspect", self.container(service)).well())
         return dict(found)
 
     def stop(self, service: str) -> tuple[float, int]:
         """Ask a service to end (SIGTERM); return the seconds and its exit code."""
         began, container = time.monotonic(), self.container(service)
-        stopped = call(ENGINE, "stop", "--time", "20", container)
-        assert stopped.code == 0, stopped.said
+        call(ENGINE, "stop", "--time", "20", container).well()
         return time.monotonic() - began, int(self.about(service)["State"]["ExitCode"])

@@ -2,13 +2,14 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 from simulation.federation_demo import COHORT, HOSPITALS, KREA, LIMITS, STUDY, write_patients
 from tests.docker.engine import Project, say
 
 USER = 49999
-ROUNDS = 3
+ROUNDS = 6
 
 
 class Federation:
@@ -25,11 +26,13 @@ class Federation:
         self.project.run(coordinator, "coordinator", "init", ".", "--name", "wards",
                          "--host", "coordinator")  # fmt: skip
         self.start(coordinator)
-        copied = self.project.enter(
-            coordinator, "sh", "-c", "cat > /tmp/study.toml", given=study.read_text()
+        copy = ("sh", "-c", "cat > /tmp/study.toml")
+        self.project.enter(coordinator, *copy, given=study.read_text()).well()
+        return (
+            self._tell("coordinator", "sign", "/tmp/study.toml", "--folder", ".")
+            .split("id ")[1]
+            .split()[0]
         )
-        assert copied.code == 0, copied.said
-        return self._tell("coordinator", "sign", "/tmp/study.toml").split("id ")[1].split()[0]
 
     def join(self, site: str, study: str) -> None:
         """Let a hospital join, map its columns, check its data, and approve."""
@@ -58,19 +61,33 @@ class Federation:
     def start(self, *services: str) -> None:
         """Start services, and note how long each takes until it is healthy."""
         say(f"$ compose up --detach {' '.join(services)}")
+        began = time.monotonic()
         self.project.compose("up", "--detach", "--no-deps", *services)
         for service in services:
-            self.up_s[service] = self.project.wait(service)
+            self.project.wait(service)
+            self.up_s[service] = time.monotonic() - began
 
     def run(self) -> str:
-        """Run the study to its end and return what is told of it."""
+        """Run the study to its end, or go on with it, and return what is told of it."""
         return self._tell("coordinator", "run")
+
+    def run_until(self, num_rounds: int) -> None:
+        """Start the study and return once so many rounds have closed."""
+        self._tell("coordinator", "run", "--detach")
+        for _ in range(300):
+            told = json.loads(
+                self.project.enter(
+                    "coordinator", "wardround", "coordinator", "status", "--json"
+                ).said
+            )
+            if (told["status"] or {"round_index": 0})["round_index"] >= num_rounds:
+                return
+            time.sleep(0.2)
+        raise AssertionError(self.project.logs("coordinator"))
 
     def _tell(self, *words: str) -> str:
         say(f"$ compose exec coordinator wardround {' '.join(words)}")
-        done = self.project.enter("coordinator", "wardround", *words)
-        assert done.code == 0, done.said
-        return str(done.said)
+        return self.project.enter("coordinator", "wardround", *words).well()
 
     def _hand_over(self, site: str) -> None:
         """Give the site's folders to the user of the containers."""
