@@ -11,9 +11,6 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
-import tomli_w
-from flwr.cli.build import build_fab_from_disk
-
 from common.certificates import NodeKey, flower_form
 from server.coordinator.fleet import SuperLinkDown, control_api
 from server.coordinator.folder import CoordinatorFolder, init_folder
@@ -61,6 +58,18 @@ def train(message, context):
     content = RecordDict({"arrays": message.content["arrays"],
                           "metrics": MetricRecord({"num-examples": 1})})
     return Message(content, reply_to=message)
+"""
+PROJECT = """
+[project]
+name = "stock-rounds"
+version = "1.0.0"
+license = "Apache-2.0"
+
+[tool.flwr.app]
+publisher = "wardround"
+fab-include = ["**/*.py"]
+components = { serverapp = "stock_rounds.server:app", clientapp = "stock_rounds.client:app" }
+config = { hospitals = 0, rounds = 0, dim = 0, output = "" }
 """
 DIM = 100
 
@@ -136,30 +145,28 @@ class Stock:
         folder.mkdir(parents=True)
         for name, text in (("__init__", ""), ("server", SERVER), ("client", CLIENT)):
             (folder / f"{name}.py").write_text(text)
-        parts = {"serverapp": "stock_rounds.server:app", "clientapp": "stock_rounds.client:app"}
-        config = {"hospitals": 0, "rounds": 0, "dim": 0, "output": ""}
-        told = {
-            "publisher": "wardround",
-            "fab-include": ["**/*.py"],
-            "components": parts,
-            "config": config,
-        }
-        project = {"name": "stock-rounds", "version": "1.0.0", "license": "Apache-2.0"}
-        text = tomli_w.dumps({"project": project, "tool": {"flwr": {"app": told}}})
-        (app / "pyproject.toml").write_text(text)
-        return build_fab_from_disk(app)
+        (app / "pyproject.toml").write_text(PROJECT)
+        words = [str(Path(sys.executable).parent / "flwr"), "build", "--app", str(app)]
+        subprocess.run(  # noqa: S603 (Flower's own command)
+            words, cwd=self._folder, env=self._environment(), capture_output=True, check=True
+        )
+        (bundle,) = self._folder.glob("*.fab")
+        return bundle.read_bytes()
 
     def _start(self, command: str, *words: str) -> None:
-        quiet = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
-        path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
         with (self._folder / f"{command}.log").open("ab") as log:
             self._processes.append(
                 subprocess.Popen(  # noqa: S603 (Flower's own commands)
                     [str(Path(sys.executable).parent / command), *words],
                     cwd=self._folder,
-                    env=environment(self._folder) | quiet | path,
+                    env=self._environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                 )
             )
+
+    def _environment(self) -> dict[str, str]:
+        quiet = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
+        path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+        return environment(self._folder) | quiet | path
