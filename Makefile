@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= runs/demo
 
 .PHONY: demo federation examples chaos test check test-e2e test-browser test-postgres \
-	docker-test bench sinusoid sbom dist docs commands figures picture format clean
+	docker-test bench bench-rounds sinusoid sbom dist docs commands figures picture format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -47,6 +47,10 @@ docker-test: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/wardround bench
+
+# How long a round takes over TLS on loopback: Flower as it comes, and ours. Ten minutes.
+bench-rounds: $(VENV)/.demo
+	$(BIN)/python -m simulation.bench.rounds
 
 sinusoid: $(VENV)/.demo
 	$(BIN)/python -m simulation.sinusoid
