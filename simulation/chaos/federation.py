@@ -184,6 +184,14 @@ class Federation:
         lines = path.read_text().splitlines() if path.exists() else []
         return sum('"closed":true' in line for line in lines)
 
+    def forget(self) -> None:
+        """Have hospitals forget the masked sessions of the run before; ledgers stay.
+
+        For them a masked study is run once: a round whose sum is known is never summed again.
+        """
+        for site in self.sites:
+            (self.folder / site / "state" / f"masking-{self.study[:16]}").unlink(missing_ok=True)
+
     def put_away(self, name: str) -> Path:
         """Move the run's folder to one of its own, so that the next begins anew; return it."""
         kept = self.folder / "kept" / name
