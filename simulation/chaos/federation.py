@@ -171,7 +171,13 @@ class Federation:
             end(self.services[name])
 
     def connected(self) -> bool:
-        """Whether every hospital is connected."""
+        """Whether every hospital is connected.
+
+        Raises:
+            RuntimeError: all is to end.
+        """
+        if self.over:
+            raise RuntimeError(f"{self.folder} was given up")
         return all(summary(self.folder / site)["state"] == "connected" for site in self.sites)
 
     def orphans(self) -> list[int]:
