@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo federation chaos test check test-e2e test-postgres test-browser bench sinusoid format clean
+.PHONY: demo federation chaos test check test-e2e test-postgres test-browser bench bench-rounds sinusoid format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -38,6 +38,10 @@ test-postgres: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/wardround bench
+
+# How long a round takes over TLS on loopback: Flower as it comes, and ours. Ten minutes.
+bench-rounds: $(VENV)/.demo
+	$(BIN)/python -m simulation.bench.rounds
 
 sinusoid: $(VENV)/.demo
 	$(BIN)/python -m simulation.sinusoid

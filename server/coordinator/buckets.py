@@ -26,6 +26,11 @@ class Buckets:
             self._left.popitem(last=False)
         return left >= 1
 
+    def give_back(self, address: str, share: float) -> None:
+        """Let a request of the address count for less, by this share of one."""
+        if (held := self._left.get(key := _household(address))) is not None:
+            self._left[key] = (min(self._burst, held[0] + share), held[1])
+
     def __len__(self) -> int:
         return len(self._left)
 

@@ -7,18 +7,27 @@ are still on their way; ours looks again soon. It waits for two hours, and for n
 meanwhile: a line that broke in the middle of a reply would hold the whole run. Ours gives that one
 reply up after a minute.
 
-In the SuperLink, `_get_middleware`: each request passes through ten layers, of which all but four
-look at its path and pass it on. What a layer passes on itself is now led around it; which requests
-a layer sees that concern it, and in which order, is as before.
+In the SuperLink:
+- `_get_middleware`: each request passes through ten layers, of which all but four look at its path
+  and pass it on. What a layer passes on itself is now led around it; which requests a layer sees
+  that concern it, and in which order, is as before.
+- `_cleanup_expired_task_tokens`: with each request Flower writes to the database which processes
+  have been silent for a minute. Ours looks once a second; a token that has lapsed is refused
+  meanwhile, for whoever shows one is asked for its time.
+- `store_traffic`: the count of bytes that `flwr list` shows, one more write for each request. It is
+  not kept. With both gone, fetching a part of a message writes nothing and waits for no writer.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 FIRST_WAIT_S, LONGEST_WAIT_S, PARTS_S = 0.03, 0.5, 60.0
+LAPSED_S = 1.0
 CONCERNS = {
     "ControlSensitiveResponseMiddleware": "/v1/control/",
     "ControlAuthenticationMiddleware": "/v1/control/",
@@ -47,12 +56,36 @@ def quicken_grid() -> None:
 
 
 def quicken_superlink() -> None:
-    """Have the SuperLink of this process lead requests around layers that pass them on."""
+    """Have the SuperLink of this process do nothing for a request that is not for it."""
+    from flwr.server.superlink.linkstate.sql_linkstate import SqlLinkState
+    from flwr.supercore.corestate.sql_corestate import SqlCoreState
     from flwr.superlink import main
 
     names = vars(main)
     given = names["_get_middleware"]
     names["_get_middleware"] = lambda: led_around(given())
+    lapsed = SqlCoreState._cleanup_expired_task_tokens
+    SqlCoreState._cleanup_expired_task_tokens = now_and_then(lapsed)  # type: ignore[method-assign, assignment]
+    SqlLinkState.store_traffic = _uncounted  # type: ignore[method-assign, assignment]
+
+
+def now_and_then(
+    chore: Callable[[Any], None], clock: Callable[[], float] = time.monotonic
+) -> Callable[[Any], None]:
+    """Return the chore, done at the first call and then every `LAPSED_S` at most."""
+    due = 0.0
+
+    def done(state: Any) -> None:
+        nonlocal due
+        if clock() >= due:
+            chore(state)
+            due = clock() + LAPSED_S
+
+    return done
+
+
+def _uncounted(state: object, run_id: int, *, bytes_sent: int, bytes_recv: int) -> None:
+    """Stand for `store_traffic`."""
 
 
 def led_around(layers: Sequence[Middleware]) -> list[Middleware]:

@@ -48,3 +48,13 @@ def test_one_subscriber_of_ipv6_is_one_address() -> None:
     assert buckets.take("2001:db8:0:1::1")
     assert buckets.take("::ffff:10.0.0.1")
     assert len(buckets) == 3
+
+
+def test_what_is_given_back_never_makes_more_than_a_burst() -> None:
+    buckets = Buckets(0.001, 2, keep=10, clock=Clock())
+    buckets.give_back("nobody", 1.0)
+    assert len(buckets) == 0
+    assert buckets.take("a")
+    for _ in range(5):
+        buckets.give_back("a", 7 / 8)
+    assert [buckets.take("a") for _ in range(3)] == [True, True, False]

@@ -67,12 +67,13 @@ TRICKS = (
 class Recorder:
     """What stands in the SuperLink's place and notes what reaches it."""
 
-    def __init__(self) -> None:
+    def __init__(self, status: int = 200) -> None:
         self.seen: list[bytes] = []
+        self._status = status
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.seen.append(scope["raw_path"])
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.start", "status": self._status, "headers": []})
         await send({"type": "http.response.body", "body": b"reached"})
 
 
@@ -177,14 +178,14 @@ def test_nothing_but_plain_names_below_fleet_reaches_flower(tail: bytes) -> None
         assert plain == plain.lower()
 
 
-def client(folder: CoordinatorFolder, **limits: float) -> httpx.AsyncClient:
+def client(folder: CoordinatorFolder, *, status: int = 200, **limits: float) -> httpx.AsyncClient:
     changed = folder
     if limits:
         edge = folder.settings.edge
         edge = edge.model_copy(update={"limits": edge.limits.model_copy(update=limits)})
         changed = folder._replace(settings=folder.settings.model_copy(update={"edge": edge}))
     service = Service(changed, registrar=lambda _: True, clock=lambda: NOON)
-    app = make_edge(changed, fleet=Recorder(), ours=service.app())
+    app = make_edge(changed, fleet=Recorder(status), ours=service.app())
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="https://localhost")
 
@@ -294,15 +295,26 @@ def test_a_request_that_can_be_read_in_two_ways_is_refused(folder: CoordinatorFo
 
 
 def test_who_asks_too_often_is_told_to_wait(folder: CoordinatorFolder) -> None:
+    limits = {"enrol_rate": 0.001, "enrol_burst": 3, "rate": 0.001, "burst": 2}
+
     async def often() -> tuple[list[int], list[int]]:
-        async with client(folder, enrol_rate=0.001, enrol_burst=3, rate=0.001, burst=2) as http:
+        async with client(folder, status=401, **limits) as http:
             ours = [(await http.get("/enrol/ca")).status_code for _ in range(5)]
             fleet = [(await http.post("/v1/fleet/get-run")).status_code for _ in range(4)]
         return ours, fleet
 
     ours, fleet = asyncio.run(often())
     assert ours == [200, 200, 200, 429, 429]
-    assert fleet == [200, 200, 503, 503]  # Flower's client waits after a 503, and ends after a 429
+    assert fleet == [401, 401, 503, 503]  # Flower's client waits after a 503, and ends after a 429
+
+
+def test_a_node_that_flower_knows_may_ask_eight_times_as_often(folder: CoordinatorFolder) -> None:
+    async def often() -> list[int]:
+        async with client(folder, rate=0.001, burst=2) as http:
+            return [(await http.post("/v1/fleet/get-run")).status_code for _ in range(12)]
+
+    # 2 requests at once; each counts for 1/8, and the last needs a whole one: 2 - 9/8 < 1.
+    assert asyncio.run(often()) == [200] * 9 + [503] * 3
 
 
 def test_the_answer_of_a_join_is_one_receipt(folder: CoordinatorFolder) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
+from flwr.server.superlink.linkstate.sql_linkstate import SqlLinkState
+from flwr.supercore.corestate.sql_corestate import SqlCoreState
 from flwr.supercore.inflatable.inflatable_utils import (
     ObjectPullError,
     ObjectUnavailableError,
@@ -28,9 +30,16 @@ from server.coordinator.quick import (
     FIRST_WAIT_S,
     PARTS_S,
     led_around,
+    now_and_then,
     quicken_grid,
     quicken_superlink,
 )
+
+SET: list[tuple[Any, str]] = [
+    (main, "_get_middleware"),
+    (SqlCoreState, "_cleanup_expired_task_tokens"),
+    (SqlLinkState, "store_traffic"),
+]
 
 
 def test_the_grid_looks_for_a_replys_parts_at_short_waits() -> None:
@@ -66,7 +75,8 @@ def test_the_superlink_makes_its_layers_by_the_name_that_is_set(
     assert "create_app(" in Path(inspect.getfile(flower_superlink)).read_text()
     assert "middleware=_get_middleware()" in inspect.getsource(main.create_app)
     given = [layer.cls for layer in main._get_middleware()]
-    monkeypatch.setattr(main, "_get_middleware", main._get_middleware)
+    for owner, name in SET:
+        monkeypatch.setattr(owner, name, getattr(owner, name))
     quicken_superlink()
     made = main._get_middleware()
     inner: list[Any] = [layer.args[0] if layer.args else layer for layer in made]
@@ -89,6 +99,41 @@ def test_flowers_layers_act_upon_the_paths_that_they_are_entered_for_and_no_othe
         tests = ("startswith(", "_is_control_path(", "_is_control_sensitive_route(")
         runtime = "AcquireTaskResponse" in source and "PullTaskInputResponse" in source
         assert runtime or any(test in source for test in tests), name
+
+
+def test_a_stored_runs_lapsed_process_is_still_noticed_and_bytes_are_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[object] = []
+    for owner, name in SET:
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    monkeypatch.setattr(SqlCoreState, "_cleanup_expired_task_tokens", done.append)
+    counts = inspect.signature(SqlLinkState.store_traffic)
+    quicken_superlink()
+    state = object.__new__(SqlLinkState)
+    state._cleanup_expired_task_tokens()
+    state._cleanup_expired_task_tokens()
+    assert done == [state]
+    assert (
+        list(inspect.signature(SqlLinkState.store_traffic).parameters)[1:]
+        == list(counts.parameters)[1:]
+    )
+    state.store_traffic(1, bytes_sent=1, bytes_recv=1)
+
+
+def test_a_token_that_has_lapsed_is_refused_before_that_is_written_down() -> None:
+    source = inspect.getsource(SqlCoreState.get_task_by_token)
+    assert "row.active_until < current" in source
+    assert "_cleanup" not in source
+    assert "_cleanup_expired_task_tokens" not in vars(SqlLinkState)
+
+
+def test_a_chore_is_done_at_first_and_then_once_a_second() -> None:
+    done, clock = [], iter([0.0, 0.0, 0.9, 1.0, 1.0, 1.5, 2.1, 2.1])
+    chore = now_and_then(lambda state: done.append(state), lambda: next(clock))
+    for number in range(5):
+        chore(number)
+    assert done == [0, 2, 4]
 
 
 class NodeAuthMiddleware(BaseHTTPMiddleware):
