@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 federation: $(VENV)/.demo
 	$(BIN)/python -m simulation.federation_demo
 
-# One fault a run, 21 kinds; CHAOS="--cases 4 --seed 100" for others.
+# A case of each of 31 kinds; CHAOS="--cases 4 --seed 100 --jobs 3" for others.
 chaos: $(VENV)/.demo
 	$(BIN)/python -m simulation.chaos $(CHAOS)
 
