@@ -127,7 +127,7 @@ class Federation:
         """Start everything and wait until all hospitals are connected."""
         self.start(COORDINATOR)
         wait_for(self._edge)
-        self.heal()
+        self.heal(600.0)  # on a new machine executors compile first
 
     def pid_of(self, part: str, site: str) -> int:
         """Return the pid of a part now, or 0; site: of a hospital's part."""
