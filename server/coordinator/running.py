@@ -28,8 +28,8 @@ from server.state import RECORDS_FILE, STATE_FILE
 RUN_FILE, RUNS = "flower-run.json", "runs"
 FINAL = ("below quorum", "stopped", "finished", "failed")
 POLL_S, ASK_S, RETRIES, PATIENCE_S = 0.3, 3.0, 5, 180.0
-TAKEN_DOWN = "SystemExit"
-"""Why a ServerApp has ended that Flower itself took down, as it does when SuperExec was killed."""
+TAKEN_DOWN = ("SystemExit", "KeyboardInterrupt")
+"""Why a ServerApp has ended that Flower itself took down, as it does when SuperExec ends."""
 
 
 class CoordinatorDown(SettingsError):
@@ -175,10 +175,9 @@ def run_to_end(
     for attempt in range(retries + 1):
         place = place_of(folder)
         end = follow(folder, place, tell)
-        if attempt == retries or (end and end.phase in FINAL and end.phase != "failed"):
-            return end
-        if end and end.phase == "failed" and end.why and end.why != TAKEN_DOWN:
-            return end  # its own error, which would come again
+        final = end and end.phase in FINAL and end.why not in TAKEN_DOWN
+        if attempt == retries or (end and final and (end.phase != "failed" or end.why)):
+            return end  # an error of its own would come again
         _start_again(folder)
     return None
 
