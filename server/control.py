@@ -37,6 +37,11 @@ class Status(NamedTuple):
     updated: float
 
     @property
+    def mark(self) -> list[float]:
+        """What tells it from any other one: no order in time, for a clock may be set back."""
+        return [self.pid, self.since, self.updated]
+
+    @property
     def alive(self) -> bool:
         """Whether the process that wrote this is still there."""
         try:

@@ -1,4 +1,4 @@
-"""The adapter to Flower's Runtime API, as flwr 1.41 has it: the tasks of the local SuperNode.
+"""The adapter to Flower's Runtime API, as flwr 1.41 has it: the local SuperNode's tasks.
 
 With client/executor/supernode.py this is all of our code that knows Flower's internals;
 tests/client/executor/test_contract.py holds both against the installed version. Three habits of
@@ -51,8 +51,7 @@ from client.executor.tasks import Task, TaskLost, Unreachable, Unreadable
 from common.errors import SettingsError
 
 FLOWER = "1.41."
-ACQUIRE = "/flwr.proto.Runtime/AcquireTask"
-KIND = "flwr-clientapp"
+ACQUIRE, KIND = "/flwr.proto.Runtime/AcquireTask", "flwr-clientapp"
 MAX_BYTES = 256 * 2**20
 FIRST_WAIT_S, LONGEST_WAIT_S, OUTLINE_S, PATIENCE_S = 0.01, 0.2, 5.0, 60.0
 
@@ -184,6 +183,7 @@ class RuntimeTask:
             except (TaskLost, Unreadable, httpx.HTTPError):
                 raise
             except ObjectPullError:
+                self._read = True  # it is not waited for twice
                 raise Unreadable("incomplete-message") from None
             except Exception:  # whatever bytes that nobody has checked may do to a parser
                 raise Unreadable("unreadable-message") from None

@@ -28,8 +28,8 @@ from server.state import RECORDS_FILE, STATE_FILE
 RUN_FILE, RUNS = "flower-run.json", "runs"
 FINAL = ("below quorum", "stopped", "finished", "failed")
 POLL_S, ASK_S, RETRIES, PATIENCE_S = 0.3, 3.0, 5, 180.0
-TAKEN_DOWN = "SystemExit"
-"""Why a ServerApp has ended that Flower itself took down, as it does when SuperExec was killed."""
+TAKEN_DOWN = ("SystemExit", "KeyboardInterrupt")
+"""Why a ServerApp has ended that Flower itself took down, as it does when SuperExec ends."""
 
 
 class CoordinatorDown(SettingsError):
@@ -99,24 +99,15 @@ def _own_seed(place: RunPlace) -> int:
 
 
 def _require_idle(place: RunPlace) -> list[float]:
-    """Return the mark of the last status that an earlier start has left; see `_mark`.
-
-    Raises:
-        RunFolderError: the study runs.
-    """
-    status = read_status(place.path) if place.path.exists() else None
+    """Return the mark of the status that an earlier start has left."""
+    status = read_status(place.path)
     if status and status.alive and status.phase not in FINAL:
         raise RunFolderError(
             f"the study runs already: {status.phase}, round {status.round_index}",
             where=str(place.path),
             remedy="wardround coordinator status; stop it first to start it anew",
         )
-    return _mark(status)
-
-
-def _mark(status: Status | None) -> list[float]:
-    """Return what tells a status from any other one: no clock, for that may be set back."""
-    return [status.pid, status.since, status.updated] if status else []
+    return status.mark if status else []
 
 
 def _config(
@@ -184,10 +175,9 @@ def run_to_end(
     for attempt in range(retries + 1):
         place = place_of(folder)
         end = follow(folder, place, tell)
-        if attempt == retries or (end and end.phase in FINAL and end.phase != "failed"):
-            return end
-        if end and end.phase == "failed" and end.why and end.why != TAKEN_DOWN:
-            return end  # its own error, which would come again
+        final = end and end.phase in FINAL and end.why not in TAKEN_DOWN
+        if attempt == retries or (end and final and (end.phase != "failed" or end.why)):
+            return end  # an error of its own would come again
         _start_again(folder)
     return None
 
@@ -222,7 +212,7 @@ def wish(place: RunPlace, wanted: Wish) -> None:
 def resume(folder: CoordinatorFolder) -> RunPlace:
     """Let a paused run go on; one whose process has ended is started from its last round."""
     place = place_of(folder)
-    status = read_status(place.path) if place.path.exists() else None
+    status = read_status(place.path)
     if status and status.alive and status.phase not in FINAL:
         wish(place, "run")
         return place
@@ -230,11 +220,7 @@ def resume(folder: CoordinatorFolder) -> RunPlace:
 
 
 def follow(
-    folder: CoordinatorFolder,
-    place: RunPlace,
-    tell: Callable[[dict[str, object]], None],
-    *,
-    poll_s: float = POLL_S,
+    folder: CoordinatorFolder, place: RunPlace, tell: Callable[[dict[str, object]], None]
 ) -> Status | None:
     """Tell each attempt as it ends, until the run has ended; return its last status."""
     about = json.loads((place.path / RUN_FILE).read_bytes())
@@ -247,10 +233,10 @@ def follow(
         for end, record in attempts(place.path, told):
             tell(record)
             told = end
-        fresh = status if _mark(status) != before else None
+        fresh = status if status and status.mark != before else None
         if over or (fresh and (fresh.phase in FINAL or not fresh.alive)):
             return fresh
-        time.sleep(poll_s)
+        time.sleep(POLL_S)
 
 
 def _over(folder: CoordinatorFolder, run: int) -> bool:

@@ -127,7 +127,7 @@ class Federation:
         """Start everything and wait until all hospitals are connected."""
         self.start(COORDINATOR)
         wait_for(self._edge)
-        self.heal()
+        self.heal(600.0)  # on a new machine executors compile first
 
     def pid_of(self, part: str, site: str) -> int:
         """Return the pid of a part now, or 0; site: of a hospital's part."""
@@ -171,7 +171,13 @@ class Federation:
             end(self.services[name])
 
     def connected(self) -> bool:
-        """Whether every hospital is connected."""
+        """Whether every hospital is connected.
+
+        Raises:
+            RuntimeError: all is to end.
+        """
+        if self.over:
+            raise RuntimeError(f"{self.folder} was given up")
         return all(summary(self.folder / site)["state"] == "connected" for site in self.sites)
 
     def orphans(self) -> list[int]:
@@ -183,6 +189,14 @@ class Federation:
         path = self.run_folder / "rounds.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
         return sum('"closed":true' in line for line in lines)
+
+    def forget(self) -> None:
+        """Have hospitals forget the masked sessions of the run before; ledgers stay.
+
+        For them a masked study is run once: a round whose sum is known is never summed again.
+        """
+        for site in self.sites:
+            (self.folder / site / "state" / f"masking-{self.study[:16]}").unlink(missing_ok=True)
 
     def put_away(self, name: str) -> Path:
         """Move the run's folder to one of its own, so that the next begins anew; return it."""

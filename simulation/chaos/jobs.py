@@ -3,7 +3,7 @@
 import logging
 import queue
 import shutil
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -29,6 +29,7 @@ class Jobs:
         self._waiting: dict[str, deque[Case]] = {}
         for case in cases:
             self._waiting.setdefault(case.profile, deque()).append(case)
+        self._taken: Counter[str] = Counter()
         self._lock, self._founding = Lock(), {profile: Lock() for profile in self._waiting}
         self._studies: dict[str, str] = {}
         self._references: dict[str, Reference] = {}
@@ -72,10 +73,13 @@ class Jobs:
             self._rows.put(None)
 
     def _next(self, profile: str) -> Case | None:
-        """Take a case of a profile; of none: of the one of which the most wait."""
+        """Take a case of a profile; of none: of the one that has the most for each federation."""
         with self._lock:
-            longest = max(self._waiting, key=lambda name: len(self._waiting[name]))
-            cases = self._waiting[profile or longest]
+            if not profile:
+                share = {p: len(x) / (1 + self._taken[p]) for p, x in self._waiting.items()}
+                profile = max(share, key=lambda name: share[name])
+                self._taken[profile] += 1
+            cases = self._waiting[profile]
             return cases.popleft() if cases and monotonic() < self._until else None
 
     def _play(self, first: Case) -> None:

@@ -85,6 +85,7 @@ def run_case(federation: Federation, twin: Twin, case: Case, reference: Referenc
 
 
 def _start(federation: Federation, name: str) -> "subprocess.Popen[bytes]":
+    federation.forget()
     words = (COORDINATOR, "run", "--folder", COORDINATOR, "--seed", str(RUN_SEED))
     return launch(federation.folder, name, *words)
 

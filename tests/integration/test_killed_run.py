@@ -14,6 +14,8 @@ from tests.integration.test_private_hospitals import ROUNDS, hospitals, masked_s
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).parent / "killed_run.py"
 CASES = 4
+TOLERANCE = 1e-6
+"""A process that has compiled its code itself may differ from one that has loaded it by a bit."""
 
 
 @pytest.mark.parametrize("profile", ["robust", "masked"])
@@ -35,7 +37,7 @@ def test_killed_at_drawn_writes_a_run_learns_the_same_and_every_release_is_paid_
     found = killed_runs(tmp_path)
     assert len(found) == CASES
     for case in found:
-        assert case["same"], case
+        assert case["off"] < TOLERANCE, case
         assert case["closed"] == ROUNDS, case
         assert not case["unpaid"], case
         assert case["lived"][-1], case

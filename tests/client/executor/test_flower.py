@@ -40,8 +40,11 @@ class SuperNode:
     state: Any
     store: Any
 
-    def offer(self, content: RecordDict, *, damage: bytes | None = None) -> str:
-        """Offer a message as flwr's own loop does; damage: bytes in place of its head object."""
+    def offer(self, content: RecordDict, *, damage: bytes | None = None, whole: bool = True) -> str:
+        """Offer a message as flwr's own loop does; damage: bytes in place of its head object.
+
+        whole: with its parts, which do not come any more when a run has ended meanwhile.
+        """
         TaskIdentity.run_id, TaskIdentity.task_id, TaskIdentity.node_id = RUN, 1, 1
         message = Message(content, NODE, "train.update", group_id="4")
         message.metadata.__dict__["_message_id"] = message.object_id
@@ -56,7 +59,7 @@ class SuperNode:
         assert self.state.create_task("flwr-clientapp", RUN, fab_hash="f")
         self.store.preregister(RUN, tree)
         self.state.store_message(message)
-        for name, data in packed.items():
+        for name, data in packed.items() if whole else ():
             self.store.put(name, data)
         return str(message.metadata.message_id)
 
@@ -153,6 +156,24 @@ def test_garbage_in_place_of_a_message_is_refused_by_code(node: SuperNode, damag
     reports = serve(node)
     assert node.reply().error.reason == "unreadable-message"
     assert reports.events[-1]["event"] == "refused"
+
+
+def test_parts_that_never_come_are_waited_for_once(
+    node: SuperNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[object] = []
+    pull = vars(flower)["pull_objects"]
+
+    def counted(names: object, *given: Any, **more: Any) -> Any:
+        waits.append(names)
+        return pull(names, *given, **more)
+
+    monkeypatch.setattr(flower, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(flower, "pull_objects", counted)
+    node.offer(vector(), whole=False)
+    serve(node)
+    assert node.reply().error.reason == "incomplete-message"
+    assert len(waits) == 1
 
 
 def test_an_oversize_message_is_refused_and_not_kept(

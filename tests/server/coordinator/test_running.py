@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from typer.testing import CliRunner
@@ -198,11 +199,18 @@ def test_a_run_whose_process_is_gone_is_gone_on_with_and_tells_no_round_twice(
     assert len(flower.started) == 2
 
 
+@pytest.mark.parametrize(
+    ("phase", "why"), [("failed", "SystemExit"), ("stopped", "KeyboardInterrupt")]
+)
 def test_a_run_whose_process_flower_took_down_is_gone_on_with(
-    folder: CoordinatorFolder, flower: Flower, monkeypatch: pytest.MonkeyPatch
+    folder: CoordinatorFolder,
+    flower: Flower,
+    monkeypatch: pytest.MonkeyPatch,
+    phase: Literal["failed", "stopped"],
+    why: str,
 ) -> None:
     place = running.start_run(folder)
-    Progress(place.path, 2).say("failed", 1, "SystemExit")
+    Progress(place.path, 2).say(phase, 1, why)
 
     def again(folder: CoordinatorFolder) -> None:
         Progress(place.path, 2).say("finished", 2)
