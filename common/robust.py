@@ -20,13 +20,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import entry_points
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from common.errors import SettingsError
+from common.installed import find_installed
 
 CLIPPING_STEPS = 3
 
@@ -70,21 +69,7 @@ def find_aggregation(name: str) -> Aggregation:
     Raises:
         SettingsError: there is none; the message lists those that there are.
     """
-    known = entry_points(group="wardround.aggregations")
-    if name not in known.names:
-        raise SettingsError(
-            f"aggregation {name!r} is not installed",
-            where="privacy.aggregation",
-            remedy=f"choose the mean or one of {', '.join(sorted(known.names))}",
-        )
-    aggregation: Any = known[name].load()
-    if not isinstance(aggregation, Aggregation):
-        raise SettingsError(
-            f"{known[name].value} is no Aggregation",
-            where=f"entry point {name}",
-            remedy="mend its package",
-        )
-    return aggregation
+    return find_installed(Aggregation, name, where="privacy.aggregation", also="the mean or ")
 
 
 def median(updates: Tensor) -> Tensor:

@@ -12,9 +12,7 @@ To add an algorithm, write a module that makes an `Algorithm` and name it in a p
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +21,7 @@ from torch.func import grad_and_value, vmap
 from common.adaptation import constant_rates
 from common.episodes import Episode, Rows
 from common.errors import SettingsError
+from common.installed import find_installed
 from common.models import Loss
 from common.optimizers import OptimizerName
 from common.parameters import Params
@@ -172,18 +171,4 @@ def find_algorithm(name: str) -> Algorithm:
     Raises:
         SettingsError: there is none; the message lists those that there are.
     """
-    known = entry_points(group="wardround.algorithms")
-    if name not in known.names:
-        raise SettingsError(
-            f"algorithm {name!r} is not installed",
-            where="algorithm",
-            remedy=f"choose one of {', '.join(sorted(known.names))}",
-        )
-    algorithm: Any = known[name].load()
-    if not isinstance(algorithm, Algorithm):
-        raise SettingsError(
-            f"{known[name].value} is no Algorithm",
-            where=f"entry point {name}",
-            remedy="mend its package",
-        )
-    return algorithm
+    return find_installed(Algorithm, name, where="algorithm")

@@ -12,20 +12,11 @@ from pathlib import Path
 
 from client.executor.status import summary
 from simulation.chaos.processes import command, end, end_leftovers, launch
+from simulation.chaos.studies import COHORT, SMALL
 from simulation.federation_demo import free_port, wait_for, write_patients
 
-COORDINATOR, COHORT = "coordinator", "2026"
+COORDINATOR = "coordinator"
 WAIT_S, POLL_S = 240.0, 0.01
-FEATURES = """features = [
-  { name = "age", unit = "years", usual = [20, 90], plausible = [18, 110] },
-  { name = "sex", kind = "category", categories = ["F", "M"] },
-  { name = "creatinine", unit = "mg/dL", usual = [0.4, 2.0], plausible = [0.1, 20], log = true },
-]
-tasks = [{ name = "kidney disease", column = "kidney", prevalence = [0.05, 0.5] }]
-model = { hidden = 16 }
-algorithm = { name = "fomaml", inner_steps = 3 }
-episodes = { support = 5, query = 5 }
-"""
 PRIVACY = {
     "none": 'profile = "none"\n',
     "masked": 'profile = "masked"\nclip_norm = 0.5\nnoise_multiplier = 4.0\ncoin = 0.5\n'
@@ -108,7 +99,7 @@ class Ours:
         server = f'rounds = {self._rounds}, optimizer = "sgd", meta_lr = 0.3, deadline_s = 100'
         head = 'schema = 1\nname = "rounds"\npurpose = "How long a round takes"\n'
         tail = f"sites = [{sites}]\nserver = {{ {server} }}\n\n[privacy]\n"
-        return head + FEATURES + tail + PRIVACY[self.profile]
+        return head + SMALL + tail + PRIVACY[self.profile]
 
     def _join(self, site: str, study: str) -> None:
         code = self._do(COORDINATOR, "invite", site, "--folder", COORDINATOR).strip()

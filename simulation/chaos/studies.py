@@ -13,7 +13,8 @@ ROUNDS, SPARE, RUN_SEED, COHORT = 5, 3000, 7, "2026"
 _HEAD = """schema = 1
 name = "chaos"
 purpose = "A rehearsal on made-up patients: what becomes of a run whose parts are hurt"
-features = [
+"""
+SMALL = """features = [
   { name = "age", unit = "years", usual = [20, 90], plausible = [18, 110] },
   { name = "sex", kind = "category", categories = ["F", "M"] },
   { name = "creatinine", unit = "mg/dL", usual = [0.4, 2.0], plausible = [0.1, 20], log = true },
@@ -23,6 +24,7 @@ model = { hidden = 16 }
 algorithm = { name = "fomaml", inner_steps = 3 }
 episodes = { support = 5, query = 5 }
 """
+"""Features, task and a small model, for `simulation.federation_demo.write_patients`."""
 _NOISE = f"clip_norm = 0.5\nnoise_multiplier = 100.0\ncoin = 0.5\nspare_rounds = {SPARE}\n"
 _PRIVACY = {
     "none": "",
@@ -41,7 +43,7 @@ def study_text(profile: str) -> str:
     sites = ", ".join(_site(name, profile) for name in SITES[profile])
     server = f'{{ rounds = {ROUNDS}, optimizer = "adam", meta_lr = 0.01, deadline_s = 100 }}'
     privacy = f'[privacy]\nprofile = "{profile}"\n{_PRIVACY[profile]}'
-    return f"{_HEAD}sites = [{sites}]\nserver = {server}\n\n{privacy}"
+    return f"{_HEAD}{SMALL}sites = [{sites}]\nserver = {server}\n\n{privacy}"
 
 
 def _site(name: str, profile: str) -> str:
