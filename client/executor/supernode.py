@@ -86,9 +86,7 @@ def received(receive: Callable[..., int | None], *, state: Any, **how: Any) -> i
     run = receive(state=state, **how)
     if run is not None:
         return run
-    with (
-        state.lock_msg_store
-    ):  # only looked at: whom Flower's own function lists is not listed again
+    with state.lock_msg_store:  # Flower's own getter lists a reply once only
         for entry in state.msg_store.values():
             about = entry.message.metadata
             if about.reply_to_message_id and not entry.is_retrieved:
