@@ -76,14 +76,14 @@ def quicken() -> None:
     names["_pull_and_store_message"] = partial(received, names["_pull_and_store_message"])
 
 
-def received(receive: Callable[..., int | None], *, state: Any, **how: Any) -> int | None:
+def received(pull: Callable[..., int | None], /, *, state: Any, **how: Any) -> int | None:
     """Return the run whose message was received, or of a reply that waits to be sent, or None.
 
     Flower sends replies only after it has received a message. A run that ends while a message's
     parts are on their way leaves a reply that nobody waits for: it would be sent in the place of
     the next reply, that one in the place of its next, and the node would be one behind for ever.
     """
-    run = receive(state=state, **how)
+    run = pull(state=state, **how)
     if run is not None:
         return run
     with state.lock_msg_store:  # Flower's own getter lists a reply once only

@@ -236,12 +236,16 @@ def test_a_reply_that_nobody_waited_for_is_sent_and_does_not_hold_up_the_next() 
     came: list[int | None] = [None, None, 7, None]
     sent: list[str] = []
 
-    def received_once(*, state: Any) -> int | None:
+    loop = start_client_internal._pull_and_store_message
+    given = dict.fromkeys(parameters(loop)) | {"state": state}
+
+    def received_once(**how: Any) -> int | None:
+        assert how == given
         return came.pop(0)
 
     def turn() -> None:
         """One turn of Flower's loop."""
-        if received(received_once, state=state) is not None:
+        if received(received_once, **given) is not None:
             replies = state.get_messages_legacy(is_reply=True)
             sent.extend(reply.metadata.message_id for reply in replies)
 
