@@ -3,8 +3,9 @@
     python -m simulation.bench.rounds [--turns 3] [--rounds 12] [--only NAME ...] [--json]
 
 Flower and ours with two hospitals take turns, so that both meet the same load; then ours with
-eight, and four without and with secure aggregation. A round is timed from its end to the next's end; each run's first,
-which is longer, is not counted. The patients are made up, all processes run on this machine.
+eight, and four without and with secure aggregation. A round is timed from its end to the next's
+end; each run's first, which is longer, is not counted. The patients are made up, all processes run
+on this machine.
 """
 
 import argparse

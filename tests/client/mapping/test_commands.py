@@ -223,6 +223,6 @@ def test_no_word_of_the_table_is_cut_off_on_a_narrow_terminal(
     why = ["no column has a name like it", "out of the plausible range"]
     column = {"study": "creatinine", "unit": "mg/dL", "local": "", "rule": "open", "unit_here": ""}
     found = {"columns": [{**column, "usable": None, "missing": None, "why": why}]}
-    show({**found, "site_toml": "site.toml", "to_write": [], "wrote": False})
+    show({**found, "site_toml": "site.toml", "to_write": 0, "wrote": False, "open": ["creatinine"]})
     shown = capsys.readouterr().out.split()
     assert set("; ".join(why).split()) <= set(shown)
