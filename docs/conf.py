@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 project = "Wardround"
 version = release = version_of("wardround")
 root_doc = "docs/index"
-include_patterns = ["README.md", "CHANGELOG.md", "LIMITATIONS.md", "docs/**"]
+include_patterns = ["*.md", "docs/**"]
 exclude_patterns = [".*", "runs", "dist"]
 extensions = ["myst_parser", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["dollarmath"]
@@ -36,6 +36,7 @@ html_math_renderer = "mathml"
 
 default_role = "code"  # docstrings write `name` for code
 autodoc_member_order = "bysource"
+autodoc_default_options = {"exclude-members": "Tensor"}  # torch has pages of its own
 autodoc_mock_imports = ["higher", "jax", "pfl", "playwright", "ray"]
 apidoc_modules = [
     {
