@@ -8,13 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import tomli_w
-
 from client.hospital import Hospital, open_hospital
 from client.identity import make_identity, read_identity
 from client.join.keys import adopt, is_offering, keep_key, next_key, public_in_use, publish
 from client.join.line import CoordinatorRefuses, Line, open_line
-from client.site_file import SITE_FILE, STATE, CoordinatorSettings, SiteFile
+from client.site_file import SITE_FILE, STATE, CoordinatorSettings
 from common.certificates import NodeKey, fingerprint, node_fingerprint
 from common.crypto import SigningKey
 from common.enrolment import (
@@ -38,7 +36,6 @@ from common.signed_study import read_signed_study, seal_path
 
 STUDY_FILE = "study.toml"
 _OPEN_MODE = 0o644
-_HEADER = "# The rules of this hospital (docs/site.md); `wardround node map` adds a source.\n"
 
 
 class Joined(NamedTuple):
@@ -223,11 +220,9 @@ def _write_rules(
     if (folder / SITE_FILE).exists():
         have = settings.model_dump()
         return {name: value for name, value in wanted.items() if have[name] != value}
-    named = wanted | {"ca": settings.ca, "node_key": settings.node_key}
-    rules = {"schema": 1, "site": site, "coordinator": named}
-    SiteFile.model_validate(rules)
-    text = _HEADER + tomli_w.dumps(rules)
-    write_atomically(folder / SITE_FILE, text.encode())
+    from client.mapping.site_text import joined_site_toml, write_first
+
+    write_first(folder, joined_site_toml(site, settings.model_copy(update=wanted)))
     return {}
 
 

@@ -84,6 +84,21 @@ def first_site_toml(site: str, source: SourceSettings, proposals: Sequence[Propo
     return "\n".join([*parts, *(_open(name) for name in open_ones)])
 
 
+def joined_site_toml(site: str, coordinator: CoordinatorSettings) -> str:
+    """Return a site.toml without source and columns yet; its strict defaults stand as comments."""
+    held = "\n".join(
+        _section(name, rules) for name, rules in (("rows", RowRules()), ("limits", Limits()))
+    )
+    parts = [
+        HEAD,
+        f"schema = 1\nsite = {_toml(site)}  # this hospital's name in a study's roster\n",
+        _section("coordinator", coordinator),
+        "# What holds as long as nothing else stands here; take the # away to change it.",
+        *(f"# {line}".rstrip() for line in held.splitlines()),
+    ]
+    return "\n".join([*parts, ""])
+
+
 def rule_text(rule: ColumnRule, why: Sequence[str]) -> str:
     """Return a rule as a table of TOML, its reasons before it."""
     dump = rule.model_dump(mode="json", exclude_defaults=True)

@@ -12,8 +12,8 @@ import typer
 
 from client.mapping.commands import check, map_columns
 from client.mapping.map_report import show
-from client.mapping.site_text import ABOUT, append_rules
-from client.site_file import SiteFile, read_site_file
+from client.mapping.site_text import ABOUT, append_rules, joined_site_toml
+from client.site_file import CoordinatorSettings, Limits, RowRules, SiteFile, read_site_file
 from common.errors import SettingsError
 from common.study import study_toml
 from tests.client.mapping.hospital import Fake, study, ward
@@ -67,6 +67,20 @@ def test_a_first_site_toml_is_whole_strict_and_its_owner_s_alone(
         for key in keys_of(SiteFile.model_fields[part].annotation):
             assert f"\n{key} = " in text or f"\n# {key} = " in text
             assert ABOUT[part][key] in text
+
+
+def test_after_joining_the_file_shows_every_limit_that_holds() -> None:
+    coordinator = CoordinatorSettings(key="ab" * 32, address="localhost:9092")
+    text = joined_site_toml('St "Mary"', coordinator)
+    assert SiteFile.model_validate(tomllib.loads(text)).coordinator == coordinator
+    head, shown = text.split("take the # away to change it.\n")
+    uncommented = shown.replace("\n# ", "\n").removeprefix("# ").replace("\n#\n", "\n")
+    found = SiteFile.model_validate(tomllib.loads(f"{head}\n{uncommented}"))
+    assert (found.limits, found.rows) == (Limits(), RowRules())
+    assert found.site == 'St "Mary"'
+    for part in ("rows", "limits"):
+        assert all(f"# {key} = " in shown and ABOUT[part][key] in shown for key in ABOUT[part])
+    assert set(tomllib.loads(uncommented)["limits"]) == set(Limits.model_fields)
 
 
 @pytest.mark.usefixtures("source")
