@@ -42,6 +42,17 @@ def test_a_process_that_was_killed_and_not_waited_for_is_not_alive(tmp_path: Pat
         assert not status.alive
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+def test_another_process_with_the_same_pid_is_not_taken_for_the_run(tmp_path: Path) -> None:
+    Progress(tmp_path, 9).say("running", 3)
+    status = read_status(tmp_path)
+    assert status is not None
+    boot, ticks = status.birth.split()
+    assert not status._replace(birth=f"{boot} {int(ticks) - 1}").alive
+    assert not status._replace(birth=f"{boot[::-1]} {ticks}").alive
+    assert status._replace(birth="").alive  # of an older version: by its pid alone
+
+
 def test_a_paused_run_waits_until_it_is_resumed(tmp_path: Path) -> None:
     slept: list[str] = []
 
