@@ -177,9 +177,7 @@ class Progress:
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Write down how the block ends, whatever ends it."""
-        if read_wish(self.folder) == "stop":
-            set_wish(self.folder, "run")  # whoever starts it again wants it to run
+        """Write down how the block ends, whatever ends it; a stop that was obeyed is over."""
         self.say("roll call", 0)
         try:
             yield
@@ -187,6 +185,8 @@ class Progress:
             phase = _END.get(type(error), "failed")
             why = error.what if isinstance(error, WardroundError) else type(error).__name__
             self.say(phase, self._last, why)
+            if isinstance(error, RunStopped):  # and no other end: who asked for it is still owed it
+                set_wish(self.folder, "run")
             raise
         self.say("finished", self._last)
 

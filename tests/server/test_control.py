@@ -127,13 +127,20 @@ def test_how_a_run_ends_is_told_in_our_own_words(
     assert (status.phase, status.why) == (phase, why)
 
 
-def test_a_run_that_was_stopped_runs_again_when_it_is_started(tmp_path: Path) -> None:
+def test_a_stop_that_was_obeyed_is_over_and_the_run_can_be_started_again(tmp_path: Path) -> None:
     set_wish(tmp_path, "stop")
-    with Progress(tmp_path, 9).told():
-        assert read_wish(tmp_path) == "run"
-    status = read_status(tmp_path)
-    assert status is not None
-    assert status.phase == "finished"
+    progress = Progress(tmp_path, 9)
+    with pytest.raises(RunStopped), progress.told():
+        progress.hold(5)
+    assert read_wish(tmp_path) == "run"
+
+
+@pytest.mark.parametrize("error", [SystemExit(), KeyboardInterrupt(), ValueError()])
+def test_a_stop_that_nobody_has_obeyed_yet_stays(tmp_path: Path, error: BaseException) -> None:
+    set_wish(tmp_path, "stop")
+    with pytest.raises(type(error)), Progress(tmp_path, 9).told():
+        raise error
+    assert read_wish(tmp_path) == "stop"
 
 
 def test_a_status_is_written_on_though_the_clock_is_set_back(tmp_path: Path) -> None:
