@@ -19,8 +19,6 @@ federation: $(VENV)/.demo
 examples: $(VENV)/.demo
 	for example in examples/*.py; do echo "== $$example"; $(BIN)/python $$example || exit 1; done
 
-# One fault a run, 31 kinds under three profiles; CHAOS="--cases 4 --seed 100" for others.
-
 # A case of each of 31 kinds; CHAOS="--cases 4 --seed 100 --jobs 3" for others.
 chaos: $(VENV)/.demo
 	$(BIN)/python -m simulation.chaos $(CHAOS)

@@ -16,14 +16,13 @@ sys.path.insert(0, str(ROOT))
 project = "Wardround"
 version = release = version_of("wardround")
 root_doc = "docs/index"
-include_patterns = ["README.md", "CHANGELOG.md", "LIMITATIONS.md", "docs/**"]
+include_patterns = ["*.md", "docs/**"]
 exclude_patterns = [".*", "runs", "dist"]
 extensions = ["myst_parser", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 suppress_warnings = [
     "ref.python",  # a type in a signature that two modules offer: the first is linked
-    "toc.not_readable",  # docs/index.md names a page that is still to be written
 ]
 
 html_theme = "furo"
@@ -37,6 +36,7 @@ html_math_renderer = "mathml"
 
 default_role = "code"  # docstrings write `name` for code
 autodoc_member_order = "bysource"
+autodoc_default_options = {"exclude-members": "Tensor"}  # torch has pages of its own
 autodoc_mock_imports = ["higher", "jax", "pfl", "playwright", "ray"]
 apidoc_modules = [
     {

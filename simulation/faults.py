@@ -1,6 +1,5 @@
 """Faults that the in-process grid can plant between a site and the server."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -8,10 +7,11 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord, Message, RecordDict
 from numpy.typing import NDArray
 
 from common.messages import error_reply
+from common.messages.frame import DTYPE, HEAD, VECTOR
 
 
 class Fault(StrEnum):
@@ -27,7 +27,7 @@ class Fault(StrEnum):
     DUPLICATE = "duplicate"  # it comes twice
     STALE_ROUND = "stale-round"  # it answers an earlier round
     WRONG_KEYS = "wrong-keys"
-    LYING_SHAPE = "lying-shape"  # the declared shape is right, the bytes are not
+    LYING_SHAPE = "lying-shape"  # the declared dtype is right, a byte is missing
 
 
 PHASES = ("input", "confirm", "reveal")
@@ -63,36 +63,29 @@ def spoil(reply: Message, request: Message, fault: Fault) -> Message:
         return error_reply(request, "planted")
     if reply.has_error() or fault in {Fault.DROP, Fault.DELAY, Fault.DUPLICATE}:
         return reply
-    arrays = reply.content.array_records
-    spoiled = _spoiled(reply.content, fault) if arrays else _garbled(reply.content, fault)
-    return Message(spoiled, reply_to=request)
+    head = dict(next(iter(reply.content.config_records.values())))
+    spoiled = _spoiled(head, fault) if VECTOR in head else _garbled(head, fault)
+    return Message(RecordDict({HEAD: ConfigRecord(spoiled)}), reply_to=request)
 
 
-def _spoiled(content: RecordDict, fault: Fault) -> RecordDict:
-    head = next(iter(content.config_records.values()))
-    head_name = next(iter(content.config_records))
-    body_name, body = next(iter(content.array_records.items()))
-    array_name, array = next(iter(body.items()))
-    vector = array.numpy()
+def _spoiled(head: dict[str, Any], fault: Fault) -> dict[str, Any]:
     if fault is Fault.STALE_ROUND:
-        head = ConfigRecord({**head, "round": int(str(head["round"])) - 1})
+        return head | {"round": head["round"] - 1}
     if fault is Fault.WRONG_KEYS:
-        array_name = "surprise"
-    new = Array(_distorted(vector, fault))
+        return head | {"surprise": 1}
     if fault is Fault.LYING_SHAPE:
-        new = dataclasses.replace(new, shape=vector.shape)
-    return RecordDict({head_name: head, body_name: ArrayRecord({array_name: new})})
+        return head | {VECTOR: head[VECTOR][:-1]}
+    vector = _distorted(np.frombuffer(head[VECTOR], dtype=head[DTYPE]), fault)
+    return head | {VECTOR: vector.tobytes(), DTYPE: vector.dtype.name}
 
 
-def _garbled(content: RecordDict, fault: Fault) -> RecordDict:
-    """Return a reply without a vector as the fault leaves it: its texts and bytes suffer."""
-    name, head = next(iter(content.config_records.items()))
-    changed: dict[str, Any] = {key: _twisted(value, fault) for key, value in head.items()}
+def _garbled(head: dict[str, Any], fault: Fault) -> dict[str, Any]:
+    """Return a head without a vector as the fault leaves it: its texts and bytes suffer."""
     if fault is Fault.STALE_ROUND:
-        changed = {k: int(str(v)) - 1 if k == "turn" else v for k, v in head.items()}
+        return {k: v - 1 if k == "turn" else v for k, v in head.items()}
     if fault is Fault.WRONG_KEYS:
-        changed = {**head, "surprise": 1}
-    return RecordDict({name: ConfigRecord(changed)})
+        return head | {"surprise": 1}
+    return {key: _twisted(value, fault) for key, value in head.items()}
 
 
 def _twisted(value: Any, fault: Fault) -> Any:
@@ -108,8 +101,8 @@ def _twisted(value: Any, fault: Fault) -> Any:
 def _distorted(vector: NDArray[Any], fault: Fault) -> NDArray[Any]:
     if fault is Fault.NAN:
         return np.where(np.arange(len(vector)) == 0, np.float32("nan"), vector)
-    if fault in {Fault.WRONG_SHAPE, Fault.LYING_SHAPE}:
-        return vector[:-1].copy()
+    if fault is Fault.WRONG_SHAPE:
+        return vector[:-1]
     if fault is Fault.WRONG_DTYPE:
         return vector.astype(np.float64)
     huge = np.iinfo(vector.dtype).max if vector.dtype.kind == "u" else 1e30

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from flwr.app import RecordDict
 
 from common.messages import HELLO, UPDATE
-from common.messages.frame import BODY, HEAD, VECTOR
+from common.messages.frame import DTYPE, HEAD, VECTOR
 from common.messages.purposes import INPUT
 from common.messages.purposes import VOTES as MASKED_VOTES
 from common.messages.votes import VOTES
@@ -21,6 +21,7 @@ _ECHO = NOTHING, "an echo of the request"
 _KEYS = NOTHING, "random keys of one session, signed by this site"
 _ABOUT = {
     ("version",): (NOTHING, "a constant"),
+    (DTYPE,): (NOTHING, "a constant"),
     ("study",): ("that this site takes part in the study", "the hospital's approval"),
     ("round",): _ECHO,
     ("turn",): _ECHO,
@@ -55,23 +56,23 @@ def fields_of(message: str, content: RecordDict, study: Study) -> Iterator[Field
     Raises:
         KeyError: a field is not described here.
     """
-    head, body = content[HEAD], content.get(BODY)
-    if isinstance(head, ConfigRecord):
-        for name, value in head.items():
-            about = _ABOUT[message, name] if (message, name) in _ABOUT else _ABOUT[name,]
-            size = len(value) if isinstance(value, bytes | str) else 8
-            kind = type(value).__name__
-            yield Field(message, name, kind, "", size, *about)
-    if isinstance(body, ArrayRecord):
-        vector = body[VECTOR]
-        yield _vector(message, vector, _covers(message, study))
+    size = 0
+    for record in content.config_records.values():
+        for name, value in record.items():
+            if name == VECTOR and isinstance(value, bytes):
+                size += len(value)
+            else:
+                yield _field(message, name, value)
+    if size:
+        kind = np.dtype(str(content[HEAD][DTYPE]))
+        shape = str(size // kind.itemsize)
+        yield Field(message, VECTOR, kind.name, shape, size, *_covers(message, study))
 
 
-def _vector(message: str, vector: Array, about: tuple[str, str]) -> Field:
-    found = vector.numpy()
-    shape = " x ".join(map(str, found.shape))
-    size = int(np.prod(found.shape)) * found.dtype.itemsize
-    return Field(message, VECTOR, str(found.dtype), shape, size, *about)
+def _field(message: str, name: str, value: object) -> Field:
+    about = _ABOUT[message, name] if (message, name) in _ABOUT else _ABOUT[name,]
+    size = len(value) if isinstance(value, bytes | str) else 8
+    return Field(message, name, type(value).__name__, "", size, *about)
 
 
 def _covers(message: str, study: Study) -> tuple[str, str]:

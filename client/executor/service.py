@@ -83,7 +83,7 @@ class Service:
             self._children[SUPERNODE] = child.supernode(place, port, self._hear)
         if EXECUTOR in parts:
             self._children[EXECUTOR] = child.executor(place, port, self._hear, wiring)
-        self._written, self._told = 0.0, False
+        self._written, self._told, self._unwritten = 0.0, False, False
 
     def run(self) -> None:
         """Start, supervise, wind down; the children are gone when this returns or raises."""
@@ -156,13 +156,24 @@ class Service:
         self._written = now
         for name, each in self._children.items():
             self._status.starts[name], self._status.pids[name] = each.starts, each.pid
-        self._status.write(self._file, now)
+        self._write_status(now)
         self._gauges.show(self._status, now)
         state = "connected" if self._status.connected(now) else "not connected"
         notify(f"WATCHDOG=1\nSTATUS={state}, {self._status.answered} answered")
         if not self._told and self._hearing.started():
             self._told = True
             notify("READY=1")
+
+    def _write_status(self, now: float) -> None:
+        """Write the status; on a disk that is full the node goes on, and says so once."""
+        try:
+            self._status.write(self._file, now)
+        except OSError as error:
+            if not self._unwritten:
+                self._log.error("the status cannot be written", why=os.strerror(error.errno or 0))
+            self._unwritten = True
+        else:
+            self._unwritten = False
 
     def _wind_down(self) -> None:
         """End the children: the executor may finish its request, and the SuperNode send it."""

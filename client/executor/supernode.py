@@ -2,10 +2,11 @@
 
     python -m client.executor.supernode OPTIONS OF flower-supernode
 
-It reaches the coordinator and has no patients. Three names of flwr 1.41 are set from outside, which
+It reaches the coordinator and has no patients. Four names of flwr 1.41 are set from outside, which
 tests/client/executor/test_contract.py holds against the installed version: the module's clock, so
 that it asks soon after work and every 3 s when idle, in place of 3 s always; the first wait for an
-object, 1 s; and the client of the fleet API, so that the parent is told how each call went.
+object, 1 s; what follows when nothing was received, so that a reply that is there is sent; and the
+client of the fleet API, so that the parent is told how each call went.
 """
 
 import os
@@ -13,6 +14,7 @@ import signal
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -71,6 +73,25 @@ def quicken() -> None:
     names["pull_objects"] = partial(
         names["pull_objects"], initial_backoff=FIRST_WAIT_S, backoff_cap=LONGEST_WAIT_S
     )
+    names["_pull_and_store_message"] = partial(received, names["_pull_and_store_message"])
+
+
+def received(pull: Callable[..., int | None], /, *, state: Any, **how: Any) -> int | None:
+    """Return the run whose message was received, or of a reply that waits to be sent, or None.
+
+    Flower sends replies only after it has received a message. A run that ends while a message's
+    parts are on their way leaves a reply that nobody waits for: it would be sent in the place of
+    the next reply, that one in the place of its next, and the node would be one behind for ever.
+    """
+    run = pull(state=state, **how)
+    if run is not None:
+        return run
+    with state.lock_msg_store:  # Flower's own getter lists a reply once only
+        for entry in state.msg_store.values():
+            about = entry.message.metadata
+            if about.reply_to_message_id and not entry.is_retrieved:
+                return int(about.run_id)
+    return None
 
 
 def watch(events: Events) -> None:

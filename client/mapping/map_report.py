@@ -54,7 +54,7 @@ def show(found: Mapping[str, Any]) -> None:
         table.add_column(name, overflow="fold")
     for name in ("usable", "missing"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("why", overflow="fold", min_width=20)
+    table.add_column("why", overflow="fold")
     for row in found["columns"]:
         here = row["local"] or ("OPEN" if row["rule"] == "open" else "")
         cells = (row["study"], row["unit"] or DASH, here, row["unit_here"] or DASH)

@@ -8,6 +8,7 @@ meanwhile: a line that broke in the middle of a reply would hold the whole run. 
 reply up after a minute.
 
 In the SuperLink:
+
 - `_get_middleware`: each request passes through ten layers, of which all but four look at its path
   and pass it on. What a layer passes on itself is now led around it; which requests a layer sees
   that concern it, and in which order, is as before.

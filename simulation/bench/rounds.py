@@ -3,8 +3,9 @@
     python -m simulation.bench.rounds [--turns 3] [--rounds 12] [--only NAME ...] [--json]
 
 Flower and ours with two hospitals take turns, so that both meet the same load; then ours with
-eight, and masked with four. A round is timed from its end to the next's end; each run's first,
-which is longer, is not counted. The patients are made up, all processes run on this machine.
+eight, and four without and with secure aggregation. A round is timed from its end to the next's
+end; each run's first, which is longer, is not counted. The patients are made up, all processes run
+on this machine.
 """
 
 import argparse
@@ -22,11 +23,12 @@ from simulation.bench.rounds_ours import Ours
 from simulation.bench.rounds_stock import Stock
 
 STOCK_ROUNDS = 4
-STOCK, TWO, EIGHT, MASKED = "stock-2", "ours-2", "ours-8", "masked-4"
-STAGES = ((STOCK, TWO), (EIGHT,), (MASKED,))
+STOCK, TWO, FOUR, EIGHT, MASKED = "stock-2", "ours-2", "ours-4", "ours-8", "masked-4"
+STAGES = ((STOCK, TWO), (EIGHT,), (FOUR, MASKED))
 TITLES = {
     STOCK: "Flower as it comes, 2 hospitals",
     TWO: "ours, 2 hospitals",
+    FOUR: "ours, 4 hospitals",
     EIGHT: "ours, 8 hospitals",
     MASKED: "ours, masked, 4 hospitals",
 }

@@ -22,7 +22,7 @@ PLACEHOLDER = re.compile(r"[A-Z][A-Z,.]*|\.\.\.")
 
 def typed(text: str) -> list[str] | None:
     """Return the words after `wardround` if the text is a line to type; brackets mean "or not"."""
-    match = LINE.fullmatch(text.strip())
+    match = LINE.fullmatch(text.strip().removesuffix("&").strip())
     return shlex.split(re.sub(r"[\[\]]", " ", match[1]), comments=True)[1:] if match else None
 
 

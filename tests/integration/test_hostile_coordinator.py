@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -96,7 +97,7 @@ def test_a_study_of_looser_settings_under_the_same_name_is_not_known_here(
 def test_run_settings_of_the_coordinator_change_nothing(node: Path, study: Study) -> None:
     theirs = {"study": "/etc/passwd", "data": "/etc", "noise_multiplier": 0.0, "seed": 7}
     one, two = ask(node, asked(study), run=theirs), ask(node, asked(study))
-    assert one.content["body"] == two.content["body"]
+    assert one.content["head"]["vector"] == two.content["head"]["vector"]
 
 
 @pytest.mark.parametrize(
@@ -120,9 +121,7 @@ def test_more_records_than_the_contract_has_are_refused(node: Path, study: Study
     content["code"] = ConfigRecord({"python": "print(open('/etc/passwd').read())"})
     assert code(ask(node, content)) == "wrong-schema"
     other = asked(study)
-    other["body"] = ArrayRecord(
-        {"vector": other["body"]["vector"], "more": other["body"]["vector"]}
-    )
+    other["body"] = ArrayRecord([np.zeros(2, np.float32)])
     assert code(ask(node, other)) == "wrong-schema"
     assert debits(node) == 0
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from flwr.app import Context
+from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 from flwr.common import constant
 from flwr.proto import runtime_pb2
@@ -21,6 +21,7 @@ from flwr.supercore import exit as flower_exit
 from flwr.supercore.error import ApiErrorCode, FlowerError
 from flwr.supercore.heartbeat import HeartbeatSender
 from flwr.supercore.inflatable import inflatable_utils
+from flwr.supercore.object_store import ObjectStoreFactory
 from flwr.supercore.protobuf.client import ProtobufClient
 from flwr.supercore.retry.http_retry import make_simple_http_retry_invoker
 from flwr.supercore.routers.runtime.router import router
@@ -28,14 +29,16 @@ from flwr.supercore.run import InvalidRunStatusException, RunNotRunningException
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode import fleet_http_connection, start_client_internal
 from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.nodestate import NodeStateFactory
 from flwr.supernode.runtime import run_clientapp
 
 from client.executor import flower, wiring
 from client.executor.flower import check_flower, kinds_of
-from client.executor.supernode import IDLE_S, Clock, broken_line, quicken, watch
+from client.executor.supernode import IDLE_S, Clock, broken_line, quicken, received, watch
 from common.errors import SettingsError
 from common.messages import HELLO_TYPE, UPDATE_TYPE
 from common.messages.votes import VOTES_TYPE
+from tests.client.executor.fakes import request
 from tests.test_architecture import ROOT, modules
 
 ADAPTERS = {"client/executor/flower.py", "client/executor/supernode.py"}
@@ -165,6 +168,7 @@ def test_the_supernode_is_quickened_and_watched_and_still_flowers(
     for module, name in (
         (start_client_internal, "time"),
         (start_client_internal, "pull_objects"),
+        (start_client_internal, "_pull_and_store_message"),
         (fleet_http_connection, "FleetHttpClient"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
@@ -225,6 +229,52 @@ def test_idle_polls_grow_to_flowers_own_three_seconds_and_shrink_after_work() ->
         clock.sleep(0.5)
         clock.sleep(3)
     assert slept[-2:] == [0.02, 0.05]
+
+
+def test_a_reply_that_nobody_waited_for_is_sent_and_does_not_hold_up_the_next() -> None:
+    state = NodeStateFactory(ObjectStoreFactory()).state()
+    came: list[int | None] = [None, None, 7, None]
+    sent: list[str] = []
+
+    loop = start_client_internal._pull_and_store_message
+    given = dict.fromkeys(parameters(loop)) | {"state": state}
+
+    def received_once(**how: Any) -> int | None:
+        assert how == given
+        return came.pop(0)
+
+    def turn() -> None:
+        """One turn of Flower's loop."""
+        if received(received_once, **given) is not None:
+            replies = state.get_messages_legacy(is_reply=True)
+            sent.extend(reply.metadata.message_id for reply in replies)
+
+    def answer(name: str) -> None:
+        reply = Message(Error(2, "x"), reply_to=request())
+        reply.metadata.__dict__["_message_id"] = name
+        state.store_message(reply)
+
+    state.store_message(request())
+    turn()
+    assert sent == [], "a request is no reply"
+    answer("of a run that has ended")
+    turn()
+    assert sent == ["of a run that has ended"]
+    turn()  # a message is received, whose reply comes late
+    answer("of the next")
+    turn()
+    assert sent == ["of a run that has ended", "of the next"]
+    assert came == []
+
+
+def test_flowers_loop_sends_only_what_it_has_received_for() -> None:
+    source = inspect.getsource(start_client_internal.start_client_internal)
+    receiving, sending = (
+        source.index("run_id = _pull_and_store_message("),
+        source.index("_push_messages("),
+    )
+    assert "if run_id is None:" in source[receiving:sending]
+    assert "state=state," in source[receiving:sending]
 
 
 def test_codes_of_a_refused_node() -> None:

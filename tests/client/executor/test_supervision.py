@@ -1,5 +1,6 @@
 """The service's own loop, with children that are no processes."""
 
+import errno
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from client.executor import child, service
 from client.executor.gauges import Gauges
 from client.executor.place import PARTS, holding, open_place, prepare
 from client.executor.service import Service
-from client.executor.status import summary
+from client.executor.status import Status, summary
 from client.logs import open_log
 from common.errors import SettingsError
 from common.processes.child import Hear
@@ -112,6 +113,31 @@ def test_it_is_ready_and_connected_once_both_have_said_so(make: Make, folder: Pa
     assert seen[0]["answered"] == 1
     assert [c.did for c in fakes.values()] == [["well", "asked", "killed"]] * 2
     assert not (folder / "state" / "status.json").exists()
+
+
+def test_a_disk_that_is_full_ends_nothing_and_is_said_once(
+    make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "WRITTEN_S", -1.0)  # a status is due at each turn
+    seen: list[bool] = []
+    write = Status.write
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "a disk's own words")
+
+    one, fakes = make(
+        lambda _: monkeypatch.setattr(Status, "write", full),
+        lambda _: None,
+        lambda _: monkeypatch.setattr(Status, "write", write),
+        lambda _: None,
+        lambda _: seen.append((folder / "state/status.json").exists()),
+    )
+    one.run()
+    assert seen == [True]
+    assert [each.starts for each in fakes.values()] == [1, 1]
+    said = (folder / "state/node.log").read_text()
+    assert said.count("the status cannot be written") == 1
+    assert "No space left on device" in said
 
 
 def test_what_ends_is_started_again(make: Make) -> None:

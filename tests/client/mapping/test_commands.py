@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from client.mapping.commands import check, map_columns
+from client.mapping.map_report import show
 from client.mapping.site_text import ABOUT, append_rules
 from client.site_file import SiteFile, read_site_file
 from common.errors import SettingsError
@@ -213,3 +214,15 @@ def test_importing_the_commands_is_quick() -> None:
     code = "import sys, client.mapping.commands; print(len({'pandas', 'pandera'} & {*sys.modules}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "0"
+
+
+def test_no_word_of_the_table_is_cut_off_on_a_narrow_terminal(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    why = ["no column has a name like it", "out of the plausible range"]
+    column = {"study": "creatinine", "unit": "mg/dL", "local": "", "rule": "open", "unit_here": ""}
+    found = {"columns": [{**column, "usable": None, "missing": None, "why": why}]}
+    show({**found, "site_toml": "site.toml", "to_write": 0, "wrote": False, "open": ["creatinine"]})
+    shown = capsys.readouterr().out.split()
+    assert set("; ".join(why).split()) <= set(shown)

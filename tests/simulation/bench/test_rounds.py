@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from common.study import read_study
-from simulation.bench.rounds import EIGHT, MASKED, STOCK, TITLES, TWO, party, summary, table
+from simulation.bench.rounds import EIGHT, FOUR, MASKED, STOCK, TITLES, TWO, party, summary, table
 from simulation.bench.rounds_ours import Ours
 from simulation.bench.rounds_stock import CLIENT, SERVER, Stock
 
@@ -19,7 +19,7 @@ def test_a_set_up_has_as_many_hospitals_as_its_name_says(name: str, tmp_path: Pa
     made = party(tmp_path / "party", name, rounds=3)
     assert isinstance(made, Stock if name == STOCK else Ours)
     if isinstance(made, Ours):
-        assert len(made.sites) == {TWO: 2, EIGHT: 8, MASKED: 4}[name]
+        assert len(made.sites) == {TWO: 2, FOUR: 4, EIGHT: 8, MASKED: 4}[name]
         (tmp_path / "study.toml").write_text(made._study())
         study = read_study(tmp_path / "study.toml")
         assert study.privacy.profile == ("masked" if name == MASKED else "none")
