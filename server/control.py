@@ -26,7 +26,10 @@ OFTEN_S = 0.5
 
 
 class Status(NamedTuple):
-    """How a run stands. since: of the phase, updated: of this status, Unix time. why: in words."""
+    """How a run stands. since: of the phase, updated: of this status, Unix time. why: in words.
+
+    pid, birth: of the process that wrote it; birth is empty where that cannot be known.
+    """
 
     phase: Phase
     round_index: int
@@ -35,6 +38,7 @@ class Status(NamedTuple):
     pid: int
     since: float
     updated: float
+    birth: str = ""
 
     @property
     def mark(self) -> list[float]:
@@ -43,23 +47,31 @@ class Status(NamedTuple):
 
     @property
     def alive(self) -> bool:
-        """Whether the process that wrote this is still there."""
+        """Whether the process that wrote this is still there, and no other with its pid."""
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return False
         except PermissionError:
-            return True
-        return not _is_zombie(self.pid)
+            pass
+        state, birth = _life(self.pid)
+        return state != "Z" and (not birth or not self.birth or birth == self.birth)
 
 
-def _is_zombie(pid: int) -> bool:
-    """Return whether a process has ended and nobody has asked how: SuperExec never does (Linux)."""
+def _life(pid: int) -> tuple[str, str]:
+    """Return a process's state and birth, or twice nothing where /proc does not tell (not Linux).
+
+    State Z: it has ended and nobody has asked how, as SuperExec never does. Birth: the boot's id
+    and the ticks from there to its start (proc(5), field 22). Pids repeat: in a container that is
+    started again the same part has the same one.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[:1] == ["Z"]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        fields = stat.rpartition(")")[2].split()
+        return fields[0], f"{boot} {fields[19]}"
+    except (OSError, IndexError):
+        return "", ""
 
 
 def set_wish(folder: Path, wish: Wish) -> None:
@@ -157,15 +169,15 @@ class Progress:
         if same and said and 0 <= now - said.updated < OFTEN_S:  # a clock may be set back
             return
         since = said.since if same and said else now
-        self.said = Status(phase, round_index, self.rounds, why, os.getpid(), since, now)
+        pid = os.getpid()
+        birth = _life(pid)[1]
+        self.said = Status(phase, round_index, self.rounds, why, pid, since, now, birth)
         text = json.dumps(self.said._asdict()).encode()
         write_atomically(self.folder / STATUS_FILE, text)
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Write down how the block ends, whatever ends it."""
-        if read_wish(self.folder) == "stop":
-            set_wish(self.folder, "run")  # whoever starts it again wants it to run
+        """Write down how the block ends, whatever ends it; a stop that was obeyed is over."""
         self.say("roll call", 0)
         try:
             yield
@@ -173,6 +185,8 @@ class Progress:
             phase = _END.get(type(error), "failed")
             why = error.what if isinstance(error, WardroundError) else type(error).__name__
             self.say(phase, self._last, why)
+            if isinstance(error, RunStopped):  # and no other end: who asked for it is still owed it
+                set_wish(self.folder, "run")
             raise
         self.say("finished", self._last)
 

@@ -151,7 +151,6 @@ def upstream(folder: CoordinatorFolder, app: Any) -> uvicorn.Server:
             host="127.0.0.1",
             port=folder.settings.superlink.port,
             ssl_certfile=folder.server_certificate,
-            ssl_keyfile=folder.server_key,
             loop="asyncio",
             lifespan="off",
             ws="none",

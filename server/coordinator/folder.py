@@ -1,7 +1,7 @@
 """A coordinator's folder: keys, certificates, settings, who has joined; mode 0700.
 
 coordinator.toml   settings           ca.crt, ca.key           the authority, never remade
-coordinator.key    signs studies      server.crt, server.key   renewed under it
+coordinator.key    signs studies      server.pem   key and certificate, renewed under it
 superexec.secret   of the executor    registry.db              invitations, sites, rosters
 study/             what hospitals get
 """
@@ -33,7 +33,7 @@ from server.coordinator.settings import (
 )
 
 RENEW_DAYS = 30
-_CA, _CA_KEY, _SERVER, _SERVER_KEY = "ca.crt", "ca.key", "server.crt", "server.key"
+_CA, _CA_KEY, _SERVER = "ca.crt", "ca.key", "server.pem"
 _SIGNING_KEY, _SECRET = "coordinator.key", "superexec.secret"
 
 
@@ -50,13 +50,8 @@ class CoordinatorFolder(NamedTuple):
 
     @property
     def server_certificate(self) -> Path:
-        """Of the edge and of the SuperLink."""
+        """Of the edge and of the SuperLink, with its key: one file, so that they always fit."""
         return self.path / _SERVER
-
-    @property
-    def server_key(self) -> Path:
-        """Of `server_certificate`."""
-        return self.path / _SERVER_KEY
 
     @property
     def executor_secret(self) -> Path:
@@ -143,21 +138,19 @@ def renew_certificates(
 ) -> bool:
     """Make a new server certificate if the present one ends within so many days; say whether.
 
-    One whose key does not fit, left by a crash between the two files, is renewed too. The authority
-    stays: hospitals notice nothing.
+    One that is missing or damaged is made anew. The authority stays: hospitals notice nothing.
     """
-    left = days_left(folder.server_certificate.read_bytes(), now=now)
-    if left >= within_days and _fits(folder):
+    path = folder.server_certificate
+    if _loads(path) and days_left(path.read_bytes(), now=now) >= within_days:
         return False
     _certify(folder, now)
     return True
 
 
-def _fits(folder: CoordinatorFolder) -> bool:
+def _loads(path: Path) -> bool:
     try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder.server_certificate, folder.server_key)
-    except ssl.SSLError:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path)
+    except OSError:  # an SSLError is one too
         return False
     return True
 
@@ -166,5 +159,4 @@ def _certify(folder: CoordinatorFolder, now: datetime) -> None:
     authority = Certified(folder.ca.read_bytes(), (folder.path / _CA_KEY).read_bytes())
     settings = folder.settings
     server = make_server_certificate(authority, settings.name, settings.hosts, now=now)
-    write_atomically(folder.server_key, server.key)
-    write_atomically(folder.server_certificate, server.certificate)
+    write_atomically(folder.server_certificate, server.certificate + server.key)

@@ -17,7 +17,7 @@ from common.errors import RunFolderError, SettingsError
 from common.files import write_atomically
 from common.signed_study import SignedStudy, read_signed_study, seal_path
 from common.study import Study
-from server.control import Status, Wish, read_status, set_wish
+from server.control import Status, Wish, read_status, read_wish, set_wish
 from server.coordinator import rosters
 from server.coordinator.attempts import attempts
 from server.coordinator.bundle import make_bundle
@@ -64,10 +64,13 @@ def place_of(folder: CoordinatorFolder) -> RunPlace:
     return RunPlace(signed, folder.path / RUNS / signed.study.id[:12])
 
 
-def start_run(folder: CoordinatorFolder, *, seed: int | None = None) -> RunPlace:
+def start_run(
+    folder: CoordinatorFolder, *, seed: int | None = None, wanted: Wish | None = "run"
+) -> RunPlace:
     """Start the study's run, or go on with it from its last round; returns when Flower has it.
 
     seed: of the first initialization and the cohorts; None: the run's own, of a new one 0.
+    wanted: of the run; None: what people have said stays said.
 
     Raises:
         SettingsError: it cannot be started as things are.
@@ -79,7 +82,8 @@ def start_run(folder: CoordinatorFolder, *, seed: int | None = None) -> RunPlace
     config = _config(folder, place, seed)
     bundle = _bundle(place)
     place.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    set_wish(place.path, "run")
+    if wanted:
+        set_wish(place.path, wanted)
     for path in (folder.study, seal_path(folder.study)):  # what the run was signed as, for its page
         write_atomically(place.path / path.name, path.read_bytes())
     with asking(folder) as api:
@@ -167,7 +171,8 @@ def run_to_end(
 ) -> Status | None:
     """Follow the run to its end; one whose process is lost is gone on with from its last round.
 
-    Flower never takes a run up again whose ServerApp has died. Returns the last status.
+    Flower never takes a run up again whose ServerApp has died. A run that is to stop is not gone on
+    with, and one that is to pause does so. Returns the last status.
 
     Raises:
         CoordinatorDown: the coordinator's processes have not come back within `PATIENCE_S`.
@@ -178,6 +183,8 @@ def run_to_end(
         final = end and end.phase in FINAL and end.why not in TAKEN_DOWN
         if attempt == retries or (end and final and (end.phase != "failed" or end.why)):
             return end  # an error of its own would come again
+        if read_wish(place.path) == "stop":
+            return end
         _start_again(folder)
     return None
 
@@ -187,7 +194,7 @@ def _start_again(folder: CoordinatorFolder) -> None:
     end = time.monotonic() + PATIENCE_S
     while True:
         try:
-            start_run(folder)
+            start_run(folder, wanted=None)
         except (CoordinatorDown, RunFolderError):  # or Flower has given up a process that lives on
             if time.monotonic() >= end:
                 raise

@@ -92,7 +92,6 @@ class EdgeServer(uvicorn.Server):
                 lifespan="off",
                 loop="asyncio",
                 ssl_certfile=folder.server_certificate,
-                ssl_keyfile=folder.server_key,
                 ssl_context_factory=_only_tls_1_3,
                 h11_max_incomplete_event_size=HEAD_BYTES,
                 timeout_keep_alive=edge.limits.idle_s,
@@ -143,8 +142,7 @@ class EdgeServer(uvicorn.Server):
         """Renew the certificate if it ends soon; new connections see it without a restart."""
         renewed = renew_certificates(self._folder, now=datetime.now(UTC))
         if renewed and self.config.ssl:
-            folder = self._folder
-            self.config.ssl.load_cert_chain(folder.server_certificate, folder.server_key)
+            self.config.ssl.load_cert_chain(self._folder.server_certificate)
         return renewed
 
 

@@ -132,7 +132,7 @@ def _superlink(folder: CoordinatorFolder) -> list[str]:
         *("--host", told.host, "--port", str(told.port)),
         *("--ssl-ca-certfile", str(folder.ca)),
         *("--ssl-certfile", str(folder.server_certificate)),
-        *("--ssl-keyfile", str(folder.server_key)),
+        *("--ssl-keyfile", str(folder.server_certificate)),
         "--enable-supernode-auth",
         *("--database", str(folder.path / folder.settings.paths.superlink)),
         *("--isolation", "process"),

@@ -25,6 +25,7 @@ class _Plausible(BaseModel):
     pid: int = Field(gt=0, lt=2**31)
     since: float = Field(ge=0, le=YEAR_9999)
     updated: float = Field(ge=0, le=YEAR_9999)
+    birth: str
 
 
 class Told(NamedTuple):

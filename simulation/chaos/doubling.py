@@ -40,7 +40,6 @@ class Doubler:
                 host="127.0.0.1",
                 port=self.port,
                 ssl_certfile=folder.server_certificate,
-                ssl_keyfile=folder.server_key,
                 log_config=None,
                 lifespan="off",
                 timeout_graceful_shutdown=2,

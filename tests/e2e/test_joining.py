@@ -84,7 +84,7 @@ def start_superlink(flower: Flower, folder: CoordinatorFolder) -> None:
         *("--host", settings.host, "--port", str(settings.port)),
         *("--ssl-ca-certfile", str(folder.ca)),
         *("--ssl-certfile", str(folder.server_certificate)),
-        *("--ssl-keyfile", str(folder.server_key)),
+        *("--ssl-keyfile", str(folder.server_certificate)),
         "--enable-supernode-auth",
         *("--database", str(folder.path / folder.settings.paths.superlink)),
         *("--isolation", "process"),

@@ -42,6 +42,17 @@ def test_a_process_that_was_killed_and_not_waited_for_is_not_alive(tmp_path: Pat
         assert not status.alive
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+def test_another_process_with_the_same_pid_is_not_taken_for_the_run(tmp_path: Path) -> None:
+    Progress(tmp_path, 9).say("running", 3)
+    status = read_status(tmp_path)
+    assert status is not None
+    boot, ticks = status.birth.split()
+    assert not status._replace(birth=f"{boot} {int(ticks) - 1}").alive
+    assert not status._replace(birth=f"{boot[::-1]} {ticks}").alive
+    assert status._replace(birth="").alive  # of an older version: by its pid alone
+
+
 def test_a_paused_run_waits_until_it_is_resumed(tmp_path: Path) -> None:
     slept: list[str] = []
 
@@ -116,13 +127,20 @@ def test_how_a_run_ends_is_told_in_our_own_words(
     assert (status.phase, status.why) == (phase, why)
 
 
-def test_a_run_that_was_stopped_runs_again_when_it_is_started(tmp_path: Path) -> None:
+def test_a_stop_that_was_obeyed_is_over_and_the_run_can_be_started_again(tmp_path: Path) -> None:
     set_wish(tmp_path, "stop")
-    with Progress(tmp_path, 9).told():
-        assert read_wish(tmp_path) == "run"
-    status = read_status(tmp_path)
-    assert status is not None
-    assert status.phase == "finished"
+    progress = Progress(tmp_path, 9)
+    with pytest.raises(RunStopped), progress.told():
+        progress.hold(5)
+    assert read_wish(tmp_path) == "run"
+
+
+@pytest.mark.parametrize("error", [SystemExit(), KeyboardInterrupt(), ValueError()])
+def test_a_stop_that_nobody_has_obeyed_yet_stays(tmp_path: Path, error: BaseException) -> None:
+    set_wish(tmp_path, "stop")
+    with pytest.raises(type(error)), Progress(tmp_path, 9).told():
+        raise error
+    assert read_wish(tmp_path) == "stop"
 
 
 def test_a_status_is_written_on_though_the_clock_is_set_back(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import ssl
 import stat
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,14 @@ import pytest
 
 from common.certificates import days_left
 from common.errors import SettingsError
-from server.coordinator.folder import init_folder, open_folder, renew_certificates
+from common.files import write_atomically
+from server.coordinator import folder as module
+from server.coordinator.folder import (
+    CoordinatorFolder,
+    init_folder,
+    open_folder,
+    renew_certificates,
+)
 from server.coordinator.settings import read_settings
 from tests.coordinating import make_folder
 
@@ -19,7 +27,7 @@ NOW = datetime.now(UTC)
 def test_the_folder_and_its_keys_are_closed_to_others(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "c")
     assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
-    for name in ("ca.key", "server.key", "coordinator.key", "superexec.secret"):
+    for name in ("ca.key", "server.pem", "coordinator.key", "superexec.secret"):
         assert stat.S_IMODE((folder.path / name).stat().st_mode) == 0o600
     assert open_folder(folder.path) == folder
 
@@ -53,12 +61,44 @@ def test_a_certificate_is_renewed_in_its_last_thirty_days_under_the_same_authori
     assert folder.authority == authority
 
 
-def test_a_crash_between_certificate_and_key_is_mended(tmp_path: Path) -> None:
+def loads(folder: CoordinatorFolder) -> bool:
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(folder.server_certificate)
+    return True
+
+
+@pytest.mark.parametrize("damage", ["missing", "torn", "no key", "another's key"])
+def test_a_certificate_that_cannot_be_served_is_made_anew(tmp_path: Path, damage: str) -> None:
     folder, other = make_folder(tmp_path / "a"), make_folder(tmp_path / "b")
-    folder.server_key.write_bytes(other.server_key.read_bytes())
+    path, mark = folder.server_certificate, b"-----BEGIN PRIVATE"
+    certificate, _, _ = path.read_bytes().partition(mark)
+    _, _, key = other.server_certificate.read_bytes().partition(mark)
+    left = {
+        "torn": certificate[:300],
+        "no key": certificate,
+        "another's key": certificate + mark + key,
+    }
+    path.write_bytes(left[damage]) if damage in left else path.unlink()
     assert renew_certificates(folder, now=NOW)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder.server_certificate, folder.server_key)
+    assert loads(folder)
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_a_renewal_that_is_killed_after_any_write_leaves_a_pair_that_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    folder, writes = make_folder(tmp_path), list[Path]()
+
+    def write(path: Path, data: bytes) -> None:
+        if len(writes) == allowed:
+            raise KeyboardInterrupt
+        writes.append(path)
+        write_atomically(path, data)
+
+    monkeypatch.setattr(module, "write_atomically", write)
+    with suppress(KeyboardInterrupt):
+        renew_certificates(folder, now=NOW, within_days=1e6)
+    assert len(writes) == allowed
+    assert loads(folder)
 
 
 @pytest.mark.parametrize("host", ["", "a b", "https://a", "a:8443", "-a", "a/b", "é", "a\nb"])

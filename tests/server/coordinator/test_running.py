@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from typer.testing import CliRunner
@@ -184,8 +184,8 @@ def test_a_run_whose_process_is_gone_is_gone_on_with_and_tells_no_round_twice(
         Progress(place.path, 2).say("running", 1)
     started = running.start_run
 
-    def again(folder: CoordinatorFolder) -> running.RunPlace:
-        found = started(folder)
+    def again(folder: CoordinatorFolder, **more: Any) -> running.RunPlace:
+        found = started(folder, **more)
         record(found, 2)
         Progress(found.path, 2).say("finished", 2)
         return found
@@ -212,13 +212,49 @@ def test_a_run_whose_process_flower_took_down_is_gone_on_with(
     place = running.start_run(folder)
     Progress(place.path, 2).say(phase, 1, why)
 
-    def again(folder: CoordinatorFolder) -> None:
+    def again(folder: CoordinatorFolder, **more: Any) -> None:
         Progress(place.path, 2).say("finished", 2)
 
     monkeypatch.setattr(running, "start_run", again)
     end = running.run_to_end(folder, lambda fields: None)
     assert end is not None
     assert end.phase == "finished"
+
+
+@pytest.mark.parametrize("why", ["", "SystemExit"])
+def test_a_person_s_stop_is_not_undone_when_the_process_is_lost_before_it_obeys(
+    folder: CoordinatorFolder, flower: Flower, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    place = running.start_run(folder)
+    running.wish(place, "stop")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: NOBODY)
+        Progress(place.path, 2).say("failed" if why else "running", 1, why)
+    end = running.run_to_end(folder, lambda fields: None)
+    assert end is not None
+    assert end.round_index == 1
+    assert len(flower.started) == 1
+    assert read_wish(place.path) == "stop"
+
+
+def test_a_run_that_is_to_pause_is_gone_on_with_and_still_is(
+    folder: CoordinatorFolder, flower: Flower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = running.start_run(folder)
+    running.wish(place, "pause")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: NOBODY)
+        Progress(place.path, 2).say("running", 1)
+    started = running.start_run
+
+    def again(folder: CoordinatorFolder, **more: Any) -> None:
+        started(folder, **more)
+        Progress(place.path, 2).say("finished", 2)
+
+    monkeypatch.setattr(running, "start_run", again)
+    running.run_to_end(folder, lambda fields: None)
+    assert len(flower.started) == 2
+    assert read_wish(place.path) == "pause"
 
 
 def test_a_status_of_before_is_no_news_though_the_clock_was_set_back(

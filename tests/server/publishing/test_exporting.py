@@ -307,7 +307,7 @@ def test_no_secret_no_comment_and_no_words_of_a_site_are_in_any_file(tmp_path: P
     status.write_text(json.dumps(loaded(status) | {"why": CANARY}))
     whole = everything(publish(tmp_path / "run", tmp_path / "out", folder=folder))
     assert CANARY.encode() not in whole
-    for secret in ("coordinator.key", "superexec.secret", "ca.key", "server.key"):
+    for secret in ("coordinator.key", "superexec.secret", "ca.key", "server.pem"):
         content = (folder.path / secret).read_bytes()
         assert content not in whole
         assert content.hex().encode() not in whole
