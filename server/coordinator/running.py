@@ -7,7 +7,7 @@ processes were killed, or this command, changes nothing of it.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,14 +86,18 @@ def start_run(
         set_wish(place.path, wanted)
     for path in (folder.study, seal_path(folder.study)):  # what the run was signed as, for its page
         write_atomically(place.path / path.name, path.read_bytes())
-    with asking(folder) as api:
-        register_pending(folder, api)
-        run = api.start_run(bundle, config)
     records = place.path / RECORDS_FILE
     told = records.stat().st_size if records.exists() else 0
-    about = {"run": run, "before": before, "told": told, "seed": seed}
-    write_atomically(place.path / RUN_FILE, json.dumps(about).encode())
+    about = {"run": 0, "before": before, "told": told, "seed": seed}
+    _keep(place, about)  # the seed is the run's own, whatever Flower answers
+    with asking(folder) as api:
+        register_pending(folder, api)
+        _keep(place, about | {"run": api.start_run(bundle, config)})
     return place
+
+
+def _keep(place: RunPlace, about: Mapping[str, object]) -> None:
+    write_atomically(place.path / RUN_FILE, json.dumps(about).encode())
 
 
 def _own_seed(place: RunPlace) -> int:
@@ -209,16 +213,25 @@ def wish(place: RunPlace, wanted: Wish) -> None:
     Raises:
         RunFolderError: there is no run.
     """
+    _require_begun(place)
+    set_wish(place.path, wanted)
+
+
+def _require_begun(place: RunPlace) -> None:
     if not (place.path / RUN_FILE).exists():
         raise RunFolderError(
             "the study was never run", where=str(place.path), remedy="wardround coordinator run"
         )
-    set_wish(place.path, wanted)
 
 
 def resume(folder: CoordinatorFolder) -> RunPlace:
-    """Let a paused run go on; one whose process has ended is started from its last round."""
+    """Let a paused run go on; one whose process has ended is started from its last round.
+
+    Raises:
+        RunFolderError: there is no run to go on with.
+    """
     place = place_of(folder)
+    _require_begun(place)
     status = read_status(place.path)
     if status and status.alive and status.phase not in FINAL:
         wish(place, "run")

@@ -116,6 +116,19 @@ def test_a_run_that_is_gone_on_with_keeps_its_seed_unless_another_is_given(
     assert [config["seed"] for _, config in flower.started] == [3, 3, 3, 5]
 
 
+def test_a_run_that_flower_never_took_keeps_its_seed_and_none_is_gone_on_with_before(
+    folder: CoordinatorFolder, flower: Flower
+) -> None:
+    with pytest.raises(RunFolderError, match="never run"):
+        running.resume(folder)
+    flower.up = False
+    with pytest.raises(running.CoordinatorDown):
+        running.start_run(folder, seed=3)
+    flower.up = True
+    running.resume(folder)
+    assert [config["seed"] for _, config in flower.started] == [3]
+
+
 def test_a_run_that_is_alive_is_not_started_twice_but_resumed(
     folder: CoordinatorFolder, flower: Flower
 ) -> None:
