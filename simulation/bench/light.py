@@ -1,25 +1,23 @@
 """Light nodes of `load.py`: many in one process, each with its own keys, enrolment and line.
 
-    python -m simulation.bench.light FOLDER ADDRESS NAME...
+    python -m simulation.bench.light FOLDER NUMBER NAME...
 
 They speak to the coordinator of FOLDER by Flower's own client, as a SuperNode does, and answer with
 the messages of common/messages. What they lack is patients: an update is one small number
-throughout, another one for each site. ADDRESS is the loopback address that they dial from: the edge
-bounds what one address may ask, and is left as it is. Each second they print how many requests were
-answered.
+throughout, another one for each site. Each dials from its own loopback address, 127.0.NUMBER.x: the
+edge bounds what one address may ask, and is left as it is. Each second they print how many requests
+were answered.
 """
 
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from flwr.app import Message, RecordDict
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
@@ -49,7 +47,7 @@ from common.messages import (
 from common.pace import Pace
 from common.study import Study
 from server.coordinator.enrolling import join
-from server.coordinator.fleet import register_pending
+from server.coordinator.fleet import pending
 from server.coordinator.folder import CoordinatorFolder, open_folder
 from server.coordinator.invitations import invite
 from server.coordinator.running import place_of
@@ -69,19 +67,21 @@ class Tally:
             self.total += 1
 
 
-_answered = Tally()
+_answered, _here = Tally(), threading.local()
 
 
-def main(path: str, address: str, *names: str) -> None:
+def main(path: str, number: str, *names: str) -> None:
     """Enrol the sites, connect them, and answer until the process is ended."""
     folder = open_folder(Path(path))
     study = place_of(folder).study
     keys = {name: enrol(folder, name) for name in names}
-    register_pending(folder)
-    vars(connection)["FleetHttpClient"] = client_from(address)
+    while pending(folder):  # the edge tells Flower of them
+        time.sleep(1.0)
+    vars(connection)["FleetHttpClient"] = FromHere
     answers = Answers(study)
-    for name, key in keys.items():
-        threading.Thread(target=_stay, args=(folder, name, key, answers), daemon=True).start()
+    for place, (name, key) in enumerate(keys.items(), 2):
+        given = (folder, f"127.0.{number}.{place}", name, key, answers)
+        threading.Thread(target=_stay, args=given, daemon=True).start()
     while True:
         time.sleep(1.0)
         sys.stdout.write(f"{time.time():.3f} {_answered.total}\n")
@@ -104,24 +104,19 @@ def enrol(folder: CoordinatorFolder, name: str) -> NodeKey:
     return key
 
 
-def client_from(address: str) -> type[FleetHttpClient]:
-    """Return Flower's client, dialling from an address, and counting what is answered."""
+class FromHere(FleetHttpClient):
+    """Flower's client; it dials from the thread's own address and counts what is answered."""
 
-    class FromHere(FleetHttpClient):
-        """See `client_from`."""
+    def __init__(self, base_url: str, *, verify: Any = True, **more: Any) -> None:
+        super().__init__(base_url, verify=verify, **more)
+        self._client.close()
+        transport = httpx.HTTPTransport(verify=verify, local_address=_here.address)
+        self._client = httpx.Client(transport=transport, timeout=30.0, trust_env=False)
 
-        def __init__(self, base_url: str, *, verify: Any = True, **more: Any) -> None:
-            super().__init__(base_url, verify=verify, **more)
-            self._client.close()
-            transport = httpx.HTTPTransport(verify=verify, local_address=address)
-            self._client = httpx.Client(transport=transport, timeout=30.0, trust_env=False)
-
-        def _unary_unary(self, **call: Any) -> Any:
-            answer = super()._unary_unary(**call)
-            _answered.add()
-            return answer
-
-    return FromHere
+    def _unary_unary(self, **call: Any) -> Any:
+        answer = super()._unary_unary(**call)
+        _answered.add()
+        return answer
 
 
 class Answers:
@@ -140,22 +135,23 @@ class Answers:
         return update_content(told.study, told.round_index, update)
 
 
-def _stay(folder: CoordinatorFolder, name: str, key: NodeKey, answers: Answers) -> None:
-    """Be connected, and again when the line has ended."""
-    private = load_ssh_private_key(key.content, password=None)
-    assert isinstance(private, ec.EllipticCurvePrivateKey)  # noqa: S101 - made above
-    keys, ca = (private, private.public_key()), folder.ca.read_bytes()
+def _stay(
+    folder: CoordinatorFolder, address: str, name: str, key: NodeKey, answers: Answers
+) -> None:
+    """Be connected from an address, and again when the line has ended."""
+    _here.address = address
+    keys, ca = (key._key, key._key.public_key()), folder.ca.read_bytes()
     while True:
         line = connection.http_request_response(folder.settings.address, False, ca, keys)
-        with line as (_, receive, send, _, _, *objects):
-            serve(receive, send, objects, lambda asked: answers.content(asked, name))
+        with line as (_, receive, send, _, _, pull, push, confirm):
+            serve(receive, send, (pull, push, confirm), partial(answers.content, site=name))
         time.sleep(AWAY_S)
 
 
 def serve(
     receive: Callable[[], Any],
     send: Callable[..., Any],
-    objects: Sequence[Callable[..., Any]],
+    objects: tuple[Callable[..., bytes], Callable[..., None], Callable[..., None]],
     answer: Callable[[Message], RecordDict],
 ) -> None:
     """Ask for messages and answer them, one at a time; objects: pull, push and confirm."""
@@ -167,7 +163,8 @@ def serve(
                 time.sleep(pace.next())
                 continue
             pace.reset()
-            asked = _inflated(*given, pull, confirm)
+            head, tree = given
+            asked = _inflated(head, tree, pull, confirm)
             _push(reply(asked, answer(asked)), send, push)
         except RunNotRunningException:  # what was asked in a run that has ended
             pace.reset()

@@ -32,7 +32,7 @@ from simulation.federation_demo import say
 
 PARTS = ("superlink", "edge", "serverapp")
 TOGETHER, SETTLED = 48, 10
-"""Light nodes of one process and loopback address: the edge lets an address hold 64 connections."""
+"""Light nodes of one process; rounds after which memory is to be flat."""
 LARGEST_HIDDEN, OTHER_INPUTS = 4096, 6
 ROUND_S = 60.0
 
@@ -57,7 +57,7 @@ class Loaded(Ours):
         super().found()
         for number, first in enumerate(range(0, len(self._light), TOGETHER)):
             names = self._light[first : first + TOGETHER]
-            words = ["-m", "simulation.bench.light", COORDINATOR, f"127.0.0.{2 + number}", *names]
+            words = ["-m", "simulation.bench.light", COORDINATOR, str(1 + number), *names]
             self._services.append(
                 launch_program(self._folder, f"light-{number}", [sys.executable, *words])
             )
@@ -143,7 +143,10 @@ def growth(rows: Sequence[dict[str, float]], part: str) -> float:
     """Return by how many megabytes a round a part has grown from round `SETTLED` on."""
     told = [(row["round"], row[part]) for row in rows if row["round"] >= SETTLED]
     told = [(x, y) for x, y in told if np.isfinite(y)]
-    return float(np.polyfit(*np.array(told).T, deg=1)[0]) if len(told) > 1 else float("nan")
+    if len(told) < 2:
+        return float("nan")
+    x, y = np.array(told, dtype=np.float64).T
+    return float(np.polyfit(x, y, 1)[0])
 
 
 def summary(rows: Sequence[dict[str, float]]) -> dict[str, float]:
