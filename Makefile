@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo federation examples chaos test check test-e2e test-browser test-postgres \
+.PHONY: demo federation examples chaos test check fuzz test-e2e test-browser test-postgres \
 	docker-test bench bench-rounds bench-scale sinusoid sbom dist docs commands figures picture format clean
 
 demo: $(VENV)/.demo
@@ -30,6 +30,10 @@ check:
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# Hostile input for every decoder that faces the network, of a new draw each time.
+fuzz: $(VENV)/.dev
+	FUZZ=20000 $(BIN)/pytest -n 2 tests/fuzz
 
 test-e2e: $(VENV)/.ray
 	$(BIN)/pytest -m e2e
