@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import statistics
 import sys
 from collections.abc import Sequence
@@ -173,6 +174,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--keep", action="store_true", help="keep the folder, with its logs")
     given = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # nothing is left running
     folder = Path(mkdtemp(prefix="load-"))
     loaded = Loaded(
         folder / "load",
