@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo federation examples chaos test check test-e2e test-browser test-postgres \
-	docker-test bench bench-rounds sinusoid sbom dist docs commands figures picture format clean
+.PHONY: demo federation examples chaos test check fuzz test-e2e test-browser test-postgres \
+	docker-test bench bench-rounds bench-scale sinusoid sbom dist docs commands figures picture format clean
 
 demo: $(VENV)/.demo
 	rm -rf $(OUT)
@@ -31,6 +31,10 @@ check:
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile
 
+# Hostile input for every decoder that faces the network, of a new draw each time.
+fuzz: $(VENV)/.dev
+	FUZZ=20000 $(BIN)/pytest -n 2 tests/fuzz
+
 test-e2e: $(VENV)/.ray
 	$(BIN)/pytest -m e2e
 
@@ -51,6 +55,11 @@ bench: $(VENV)/.bench
 # How long a round takes over TLS on loopback: Flower as it comes, and ours. Ten minutes.
 bench-rounds: $(VENV)/.demo
 	$(BIN)/python -m simulation.bench.rounds
+
+# A coordinator and a hundred hospitals on one machine: rounds, and whether its memory grows.
+# SCALE="--parameters 10000000 --light 8 --rounds 12" for a large model. Ten minutes.
+bench-scale: $(VENV)/.demo
+	$(BIN)/python -m simulation.bench.load $(SCALE)
 
 sinusoid: $(VENV)/.demo
 	$(BIN)/python -m simulation.sinusoid

@@ -199,7 +199,7 @@ def read_study(path: Path) -> Study:
     try:
         text = path.read_text(encoding="utf-8")
         return make_study(tomllib.loads(text), where=str(path))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # of bytes, of TOML, of its depth
         why = error.strerror if isinstance(error, OSError) else "not valid TOML"
         raise SettingsError(
             f"the study cannot be read: {why}", where=str(path), remedy="name a study.toml"

@@ -74,8 +74,10 @@ def _enrolled(config: RunSettings) -> Callable[[], Mapping[str, int] | None] | N
     )
     from server.coordinator.folder import open_folder
     from server.coordinator.quick import quicken_grid
+    from server.coordinator.replies import guard_grid
 
     quicken_grid()
+    guard_grid()
     folder = open_folder(Path(str(config["coordinator"])))
 
     def nodes() -> Mapping[str, int] | None:

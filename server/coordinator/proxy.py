@@ -1,5 +1,6 @@
 """Passing a request on to the SuperLink, part by part in both directions."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 
@@ -20,7 +21,8 @@ _HOP_BY_HOP = {
     b"upgrade",
 }
 _OURS = {b"host", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
-CONNECTIONS = 100
+CONNECTIONS, KEPT_S = 100, 3.0
+"""To the SuperLink, and how long one is kept that nobody uses: it ends them itself after 5 s."""
 
 
 class Disconnected(Exception):
@@ -28,27 +30,43 @@ class Disconnected(Exception):
 
 
 def superlink_client(folder: CoordinatorFolder) -> httpx.AsyncClient:
-    """Return the connections to the SuperLink: TLS verified, through no proxy, no redirects."""
+    """Return the connections to the SuperLink: TLS verified, through no proxy, no redirects.
+
+    All are kept: of a pool that keeps fewer than it holds, httpcore ends one after each request
+    once there are more, and shakes hands anew for the next.
+    """
     context = ssl.create_default_context(cafile=str(folder.ca))
     client = httpx.AsyncClient(
         base_url=f"https://{folder.settings.superlink_address}",
         verify=context,
         trust_env=False,
         timeout=httpx.Timeout(folder.settings.edge.limits.upstream_s, connect=5.0),
-        limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=20),
+        limits=httpx.Limits(
+            max_connections=CONNECTIONS,
+            max_keepalive_connections=CONNECTIONS,
+            keepalive_expiry=KEPT_S,
+        ),
     )
     client.headers.clear()  # nothing is asked for that the hospital has not asked for
     return client
 
 
 class Proxy:
-    """An ASGI application that the SuperLink answers."""
+    """An ASGI application that the SuperLink answers.
+
+    Requests wait here for a connection, not in httpcore's pool, which holds each that waits against
+    each connection whenever one comes or goes.
+    """
 
     def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
+        self._client, self._places = client, asyncio.Semaphore(CONNECTIONS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, with the path exactly as it was sent."""
+        async with self._places:
+            await self._pass_on(scope, receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = self._client.build_request(
             scope["method"],
             raw_path(scope).decode("ascii"),

@@ -31,9 +31,13 @@ LIMITS = {
 class Ours:
     """Hospitals of one profile below one folder; `found` starts them, `close` ends them."""
 
+    small, wait_s = SMALL, WAIT_S
+    """Features, task and model of the study; seconds that its run may take."""
+
     def __init__(self, folder: Path, *, hospitals: int, profile: str, rounds: int) -> None:
         self.sites = [f"site{number}" for number in range(hospitals)]
         self.profile, self._rounds = profile, rounds
+        self._listed = list(self.sites)
         self._folder = folder.resolve()
         self._services: list[subprocess.Popen[bytes]] = []
         self._kept = 0
@@ -67,11 +71,13 @@ class Ours:
         following = launch(self._folder, "run", *words)
         ends: list[float] = []
         try:
-            limit = time.monotonic() + WAIT_S
+            limit = time.monotonic() + self.wait_s
             while following.poll() is None or self._closed() > len(ends):
-                ends += [time.monotonic()] * (self._closed() - len(ends))
+                if more := self._closed() - len(ends):
+                    ends += [time.monotonic()] * more
+                    self.closed(len(ends), ends[-1])
                 if time.monotonic() > limit:
-                    raise RuntimeError(f"{len(ends)} rounds after {WAIT_S:g} s")
+                    raise RuntimeError(f"{len(ends)} rounds after {self.wait_s:g} s")
                 time.sleep(POLL_S)
         finally:
             end(following)
@@ -80,6 +86,9 @@ class Ours:
         self._kept += 1
         shutil.move(self._run_folder, self._folder / f"run-{self._kept}")
         return [after - before for before, after in pairwise(ends)]
+
+    def closed(self, rounds: int, when: float) -> None:
+        """Note that so many rounds have closed; when: on the monotonic clock."""
 
     def close(self) -> None:
         """End all processes."""
@@ -95,16 +104,16 @@ class Ours:
         return all(summary(self._folder / site)["state"] == "connected" for site in self.sites)
 
     def _study(self) -> str:
-        sites = ", ".join(f'{{ name = "{site}", patients = 500 }}' for site in self.sites)
+        sites = ", ".join(f'{{ name = "{site}", patients = 500 }}' for site in self._listed)
         server = f'rounds = {self._rounds}, optimizer = "sgd", meta_lr = 0.3, deadline_s = 100'
         head = 'schema = 1\nname = "rounds"\npurpose = "How long a round takes"\n'
         tail = f"sites = [{sites}]\nserver = {{ {server} }}\n\n[privacy]\n"
-        return head + SMALL + tail + PRIVACY[self.profile]
+        return head + self.small + tail + PRIVACY[self.profile]
 
     def _join(self, site: str, study: str) -> None:
         code = self._do(COORDINATOR, "invite", site, "--folder", COORDINATOR).strip()
         self._do("node", "join", code, "--folder", site, "--site", site)
-        write_patients(self._folder / site / "patients.csv", site)
+        self._patients(site)
         self._do("node", "map", "--folder", site, "--study", f"{site}/study.toml",
                  "--path", "patients.csv", "--write")  # fmt: skip
         with (self._folder / site / "site.toml").open("a") as rules:
@@ -115,6 +124,9 @@ class Ours:
             self._do("node", "budget", "--folder", site, "--open", "100", *cohort)
         self._do("node", "approve", f"{site}/study.toml", "--folder", site,
                  *cohort, "--yes", study)  # fmt: skip
+
+    def _patients(self, site: str) -> None:
+        write_patients(self._folder / site / "patients.csv", site)
 
     def _agree_on_keys(self) -> None:
         drafted = self._do(COORDINATOR, "roster", "--folder", COORDINATOR, "--json")

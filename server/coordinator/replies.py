@@ -1,0 +1,97 @@
+"""Reading what hospitals have sent, in the ServerApp: what one of them sends harms no other reply.
+
+Flower 1.41's Grid inflates all replies that have come in one go. Bytes that are no message raise
+whatever a parser raises, out of the run, and all that had come with them is lost; whose answer a
+reply is, is read from those same bytes; and their number has no bound. Here a reply that cannot be
+read becomes an error of that reply, its metadata are those that the SuperLink has checked, and it
+is of bounded size. tests/server/coordinator/test_replies.py holds what is set from outside against
+the installed version.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flwr.app import Error, Message, RecordDict
+from flwr.app.message import make_message
+from flwr.common.constant import ErrorCode
+from flwr.common.serde import message_from_proto
+from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
+from flwr.proto.runtime_pb2 import PullAppMessagesRequest
+from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
+from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
+from flwr.supercore.inflatable.inflatable_utils import (
+    ObjectPullError,
+    inflate_object_from_contents,
+)
+from flwr.superlink.grid import http_grid
+
+MAX_BYTES, MAX_OBJECTS = 256 * 2**20, 100
+"""Of one reply. A vector of 32 million float32 numbers has 16 parts of 8 MiB and fits."""
+UNREADABLE, OVERSIZE, INCOMPLETE = "unreadable-reply", "oversize-reply", "incomplete-reply"
+
+
+def guard_grid() -> None:
+    """Have the Grid of this process read replies one by one."""
+    http_grid.HttpGrid.pull_messages = pull_messages  # type: ignore[method-assign, assignment]
+
+
+def pull_messages(grid: Any, message_ids: Iterable[str]) -> list[Message]:
+    """Stand for `HttpGrid.pull_messages`: return the replies that have come to these messages."""
+    wanted = PullAppMessagesRequest(message_ids=message_ids)
+    came = grid._runtime_client.PullMessages(wanted)
+    pairs = zip(came.messages_list, came.message_object_trees, strict=True)
+    return [_reply(grid, head, tree) for head, tree in pairs]
+
+
+def _reply(grid: Any, head: Any, tree: ObjectTree) -> Message:
+    """Return one reply, or an error in its place."""
+    metadata = message_from_proto(head).metadata
+    client, node, run = grid._runtime_client, grid.node, metadata.run_id
+    pull = make_pull_object_fn_protobuf(client.PullObject, node=node, run_id=run)
+    content, error = None, None
+    try:
+        found = read_reply(tree, pull)
+        content, error = (None, found.error) if found.has_error() else (found.content, None)
+    except UnreadableReply as problem:
+        error = Error(ErrorCode.MESSAGE_UNAVAILABLE, str(problem))
+    if not error or error.reason != INCOMPLETE:  # what has come need not be kept
+        received = ConfirmMessageReceivedRequest(
+            node=node, run_id=run, message_object_id=metadata.message_id
+        )
+        client.ConfirmMessageReceived(received)
+    return make_message(metadata=metadata, content=content, error=error)
+
+
+class UnreadableReply(Exception):
+    """A reply that is none; its text is a short code."""
+
+
+def read_reply(tree: ObjectTree, pull: Callable[[str], bytes]) -> Message:
+    """Return the message whose objects a tree names; pull: an object's bytes by its name.
+
+    Raises:
+        UnreadableReply: it is too large, incomplete, or no message.
+    """
+    names, total = [part.object_id for part in iterate_object_tree(tree)], 0
+    if len(names) > MAX_OBJECTS:
+        raise UnreadableReply(OVERSIZE)
+
+    def counted(name: str) -> bytes:
+        nonlocal total
+        content = pull(name)
+        total += len(content)
+        return content if total <= MAX_BYTES else b""
+
+    try:
+        contents = vars(http_grid)["pull_objects"](names, counted)
+    except ObjectPullError:
+        raise UnreadableReply(INCOMPLETE) from None
+    if total > MAX_BYTES:
+        raise UnreadableReply(OVERSIZE)
+    try:
+        found = inflate_object_from_contents(tree.object_id, contents)
+    except Exception:  # whatever bytes that nobody has checked may do to a parser
+        raise UnreadableReply(UNREADABLE) from None
+    if isinstance(found, Message) and (found.has_error() or isinstance(found.content, RecordDict)):
+        return found
+    raise UnreadableReply(UNREADABLE)

@@ -1,0 +1,52 @@
+"""Whatever comes from the network is read, or refused by the error that its reader declares.
+
+`make fuzz` tries many more, of another draw each time.
+"""
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.decoders import Decoder, decoders
+from tests.fuzz.hostile import BOMBS, hostile
+
+EXAMPLES = int(os.environ.get("FUZZ", "0"))
+QUICK = {"max_examples": EXAMPLES or 60, "derandomize": not EXAMPLES, "database": None}
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Decoder]:
+    return decoders(tmp_path_factory.mktemp("fuzz"))
+
+
+NAMES = sorted(decoders(Path()))
+
+
+def tried(decoder: Decoder, raw: bytes) -> None:
+    with contextlib.suppress(*decoder.raises):
+        decoder.read(raw)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_valid_is_read(known: Mapping[str, Decoder], name: str) -> None:
+    known[name].read(known[name].valid)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bomb_is_refused(known: Mapping[str, Decoder], name: str) -> None:
+    for bomb in BOMBS:
+        tried(known[name], bomb)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(deadline=None, suppress_health_check=list(HealthCheck), **QUICK)  # type: ignore[arg-type]
+@given(data=st.data())
+def test_bytes_of_any_kind_are_read_or_refused(
+    known: Mapping[str, Decoder], name: str, data: st.DataObject
+) -> None:
+    tried(known[name], data.draw(hostile(known[name].valid)))
