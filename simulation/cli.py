@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from common.errors import SettingsError
+from simulation.options import AsJson, Data, Scenario, Sites, StudyFile, chosen, demo_extra
 
 
 def simulate(
@@ -17,24 +17,14 @@ def simulate(
             help="thyroid, uci-heart, synthetic, synthetic-diverse, synthetic-control, table."
         ),
     ] = "thyroid",
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of uci-heart's files, or the file of a table.")
-    ] = None,
-    study: Annotated[
-        Path | None,
-        typer.Option(help="study.toml: describes a table, or changes a set's settings."),
-    ] = None,
-    scenario: Annotated[
-        Literal["few-shot", "personalised", "cross-domain"],
-        typer.Option(help="What is held out: hospitals, patient groups or diagnoses."),
-    ] = "few-shot",
+    data: Data = None,
+    study: StudyFile = None,
+    scenario: Scenario = "few-shot",
     held_out: Annotated[
         list[str] | None,
         typer.Option(help="A hospital, patient group or diagnosis to hold out; repeatable."),
     ] = None,
-    sites: Annotated[
-        int | None, typer.Option(min=2, help="Number of virtual hospitals (synthetic).")
-    ] = None,
+    sites: Sites = None,
     algorithm: Annotated[
         str | None, typer.Option(help="maml, fomaml, reptile, ... (docs/algorithms.md).")
     ] = None,
@@ -74,13 +64,13 @@ def simulate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --output.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Meta-train an initialization over virtual hospitals and judge it on held-out ones."""
     given = {
         "dataset": dataset,
-        "data": str(data.resolve()) if data else None,
-        "study": str(study.resolve()) if study else None,
+        "data": data,
+        "study": study,
         "scenario": scenario,
         "held-out": ";".join(held_out or ()) or None,
         "sites": sites,
@@ -98,8 +88,7 @@ def simulate(
         "engine": engine,
         "arithmetic": arithmetic,
     }
-    settings = {key: value for key, value in given.items() if value is not None}
-    results = _run(settings, output, resume=resume, workers=workers)
+    results = _run(chosen(given), output, resume=resume, workers=workers)
     if as_json:
         from simulation.run import results_json
 
@@ -113,14 +102,8 @@ def _run(settings: dict[str, Any], output: Path, *, resume: bool, workers: int) 
 
     from simulation.progress import Reporter
 
-    try:
+    with demo_extra("wardround simulate"):
         from simulation.run import simulate_study
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"{error.name} is not installed",
-            where="wardround simulate",
-            remedy="pip install 'wardround[demo]'",
-        ) from error
     torch.set_num_threads(1)
     return simulate_study(settings, output, resume=resume, workers=workers, reporter=Reporter())
 

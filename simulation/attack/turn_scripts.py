@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from simulation.attack.server import OTHER, Server, call_of, server_of
 from simulation.attack.stage import Stage, make_stage
 
-VICTIM, LAST = "Ash", "Fir"
+VICTIM = "Ash"
 HALVES = (("Ash", "Birch", "Cedar"), ("Elm", "Fir"))
 """The honest sites, divided."""
 HONEST = (*HALVES[0], *HALVES[1])

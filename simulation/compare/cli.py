@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from common.errors import SettingsError
+from simulation.options import AsJson, Data, Scenario, Sites, StudyFile, chosen, demo_extra
 
 
 def compare(
@@ -18,17 +18,9 @@ def compare(
             "synthetic-control, table. Default: table with --study, else thyroid."
         ),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of uci-heart's files, or the file of a table.")
-    ] = None,
-    study: Annotated[
-        Path | None,
-        typer.Option(help="study.toml: describes a table, or changes a set's settings."),
-    ] = None,
-    scenario: Annotated[
-        Literal["few-shot", "personalised", "cross-domain"],
-        typer.Option(help="What is held out: hospitals, patient groups or diagnoses."),
-    ] = "few-shot",
+    data: Data = None,
+    study: StudyFile = None,
+    scenario: Scenario = "few-shot",
     held_out: Annotated[
         list[str] | None,
         typer.Option(
@@ -36,9 +28,7 @@ def compare(
             "Default: of fewer than 8 hospitals each in turn, else the data set's own choice."
         ),
     ] = None,
-    sites: Annotated[
-        int | None, typer.Option(min=2, help="Number of virtual hospitals (synthetic).")
-    ] = None,
+    sites: Sites = None,
     algorithm: Annotated[
         str | None, typer.Option(help="The gate's start beside FedAvg: maml, fomaml, ...")
     ] = None,
@@ -64,26 +54,24 @@ def compare(
     output: Annotated[
         Path, typer.Option(help="Folder; what is there already is not computed again.")
     ] = Path("runs/compare"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare the gate with every baseline, tuned alike, on tasks that took no part."""
     from simulation.compare.validation import Judging
 
-    chosen = dataset or ("table" if study and data else "thyroid")
     given = {
-        "dataset": chosen,
-        "data": str(data.resolve()) if data else None,
-        "study": str(study.resolve()) if study else None,
+        "dataset": dataset or ("table" if study and data else "thyroid"),
+        "data": data,
+        "study": study,
         "scenario": scenario,
         "sites": sites,
         "algorithm": algorithm,
         "rounds": rounds,
         "shuffled-labels": shuffled_labels or None,
     }
-    settings = {key: value for key, value in given.items() if value is not None}
     judging = Judging(tuple(sorted(set(k or DEFAULT_K))), draws, tasks, min_per_class)
     results = _run(
-        settings,
+        chosen(given),
         held_out or [],
         list(range(first_seed, first_seed + seeds)),
         judging,
@@ -104,14 +92,8 @@ DEFAULT_K = (0, 5, 10, 20, 50, 100)
 
 
 def _run(settings: dict[str, Any], *given: Any) -> dict[str, Any]:
-    try:
+    with demo_extra("wardround compare"):
         from simulation.compare.run import compare as run
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"{error.name} is not installed",
-            where="wardround compare",
-            remedy="pip install 'wardround[demo]'",
-        ) from error
     import torch
 
     from simulation.progress import Reporter
