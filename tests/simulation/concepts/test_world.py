@@ -40,7 +40,7 @@ def test_curves_are_the_networks_after_plain_gradient_descent() -> None:
     step = torch.optim.SGD(model.parameters(), lr=RATE)
     for _ in range(2):
         step.zero_grad()
-        torch.nn.functional.cross_entropy(model(rows.x[0]), rows.y[0]).backward()
+        torch.nn.functional.cross_entropy(model(rows.x[0]), rows.y[0]).backward()  # type: ignore[no-untyped-call]
         step.step()
     expected = model(GRID[:, None]).softmax(-1)[:, 1]
     assert torch.allclose(curves(theta, rows, steps=2)[0], expected, atol=1e-6)
