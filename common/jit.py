@@ -30,7 +30,7 @@ def jit(function: F) -> F:
     """Return `function`, compiled at its first call for each combination of argument types."""
     if numba is None:
         return function
-    compile_ = numba.njit(nogil=True, fastmath=_REORDER, error_model="numpy")
+    compile_ = numba.njit(nogil=True, fastmath=_REORDER, error_model="numpy", forceinline=True)
     compiled: F = compile_(function)
     if _CACHE is not None:
         compiled.enable_caching()  # type: ignore[attr-defined]
