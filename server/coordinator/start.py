@@ -24,7 +24,7 @@ from common.processes.events import Event
 from server.coordinator.fleet import register_pending
 from server.coordinator.folder import CoordinatorFolder, renew_certificates
 
-GRACE_S, LISTEN_S, WELL_S = 6.0, 0.2, 60.0
+GRACE_S, LISTEN_S = 6.0, 0.2
 SUPERLINK, SUPEREXEC, EDGE = "superlink", "superexec", "edge"
 log = logging.getLogger("wardround.coordinator")
 
