@@ -23,7 +23,7 @@ PRIVACY = {
     "spare_rounds = 5\n",
 }
 LIMITS = {
-    "none": "\n[limits]\nunprotected = true\n",
+    "none": "\n[limits]\nunprotected = true\nmax_hidden = 4096\n",
     "masked": "\n[limits]\nmin_cohort = 4\nmax_epsilon = 50.0\n",
 }
 
