@@ -14,6 +14,7 @@ from pydantic import Field
 
 from common.certificates import NodeKey, verify_node
 from common.crypto import SigningKey, digest, verify
+from common.invitation import Invitation
 from common.privacy.masking.statements import Count, Hex32, Hex64, SiteName, Statement
 
 _PROTOCOL = "wardround/enrolment/v1"
@@ -127,6 +128,19 @@ class Complaint(Statement):
     code: Annotated[str, Field(max_length=40)]
     what: Annotated[str, Field(max_length=300)]
     remedy: Annotated[str, Field(max_length=300)]
+
+
+def apply(invitation: Invitation, site: str, identity: SigningKey, node: NodeKey) -> Application:
+    """Return a site's application to join by an invitation, under both of its keys."""
+    wish = Join(
+        authority=invitation.authority,
+        invitation=invitation.hash,
+        site=site,
+        identity=identity.public.hex(),
+        node=node.public,
+    )
+    proven = prove(wish, identity, node, JOIN)
+    return Application(secret=invitation.secret.hex(), join=proven)
 
 
 def prove(statement: Statement, identity: SigningKey, node: NodeKey, label: str) -> Proven:

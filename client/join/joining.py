@@ -16,15 +16,13 @@ from client.site_file import SITE_FILE, STATE, CoordinatorSettings
 from common.certificates import NodeKey, fingerprint, node_fingerprint
 from common.crypto import SigningKey
 from common.enrolment import (
-    JOIN,
     RECEIPT,
     ROTATE,
-    Application,
-    Join,
     Proven,
     Receipt,
     Rotation,
     SignedStudyText,
+    apply,
     prove,
     request_hash,
 )
@@ -178,16 +176,8 @@ def _apply(
 def _apply_with(
     line: Line, invitation: Invitation, site: str, identity: SigningKey, key: NodeKey
 ) -> Receipt:
-    wish = Join(
-        authority=line.authority,
-        invitation=invitation.hash,
-        site=site,
-        identity=identity.public.hex(),
-        node=key.public,
-    )
-    proven = prove(wish, identity, key, JOIN)
-    application = Application(secret=invitation.secret.hex(), join=proven)
-    return _receipt(line.post("/enrol", application.text), proven, site, line)
+    application = apply(invitation, site, identity, key)
+    return _receipt(line.post("/enrol", application.text), application.join, site, line)
 
 
 def _receipt(text: str, asked: Proven, site: str, line: Line) -> Receipt:

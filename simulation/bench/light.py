@@ -34,7 +34,7 @@ from client.executor.flower import FIRST_WAIT_S, LONGEST_WAIT_S
 from client.executor.supernode import IDLE_S
 from common.certificates import NodeKey
 from common.crypto import SigningKey, fresh_key
-from common.enrolment import JOIN, Application, Join, prove
+from common.enrolment import apply
 from common.learner import make_learner
 from common.messages import (
     HELLO_TYPE,
@@ -92,14 +92,7 @@ def enrol(folder: CoordinatorFolder, name: str) -> NodeKey:
     """Have a site join by an invitation, as the edge would, and return its node key."""
     code = invite(folder, name, ttl_s=3600, now=time.time())
     identity, key = SigningKey(fresh_key()), NodeKey.new()
-    wish = Join(
-        authority=code.authority,
-        invitation=code.hash,
-        site=name,
-        identity=identity.public.hex(),
-        node=key.public,
-    )
-    application = Application(secret=code.secret.hex(), join=prove(wish, identity, key, JOIN))
+    application = apply(code, name, identity, key)
     join(folder, application.text, now=time.time())
     return key
 
