@@ -120,7 +120,7 @@ def _wish(folder: Path, wanted: Any) -> None:
 
 def _follow(folder: "CoordinatorFolder") -> None:
     """Tell rounds until the end; only a run whose every round closed is a success."""
-    from server.coordinator.running import run_to_end
+    from server.coordinator.following import run_to_end
 
     try:
         end = run_to_end(folder, lambda record: _print(_line(record)))

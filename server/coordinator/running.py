@@ -1,4 +1,4 @@
-"""A study's run at a coordinator: start it or go on with it, see how it stands, hold it, end it.
+"""A study's run at a coordinator: start it or go on with it, hold it, end it.
 
 What is known of a run is in its folder (server/control.py, server/state.py); that the coordinator's
 processes were killed, or this command, changes nothing of it.
@@ -6,8 +6,7 @@ processes were killed, or this command, changes nothing of it.
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +16,8 @@ from common.errors import RunFolderError, SettingsError
 from common.files import write_atomically
 from common.signed_study import SignedStudy, read_signed_study, seal_path
 from common.study import Study
-from server.control import Status, Wish, read_status, read_wish, set_wish
+from server.control import Wish, read_status, set_wish
 from server.coordinator import rosters
-from server.coordinator.attempts import attempts
 from server.coordinator.bundle import make_bundle
 from server.coordinator.fleet import ControlApi, SuperLinkDown, control_api, register_pending
 from server.coordinator.folder import CoordinatorFolder
@@ -27,9 +25,6 @@ from server.state import RECORDS_FILE, STATE_FILE
 
 RUN_FILE, RUNS = "flower-run.json", "runs"
 FINAL = ("below quorum", "stopped", "finished", "failed")
-POLL_S, ASK_S, RETRIES, PATIENCE_S = 0.3, 3.0, 5, 180.0
-TAKEN_DOWN = ("SystemExit", "KeyboardInterrupt")
-"""Why a ServerApp has ended that Flower itself took down, as it does when SuperExec ends."""
 
 
 class CoordinatorDown(SettingsError):
@@ -170,43 +165,6 @@ def asking(folder: CoordinatorFolder) -> Iterator[ControlApi]:
         ) from error
 
 
-def run_to_end(
-    folder: CoordinatorFolder, tell: Callable[[dict[str, object]], None], *, retries: int = RETRIES
-) -> Status | None:
-    """Follow the run to its end; one whose process is lost is gone on with from its last round.
-
-    Flower never takes a run up again whose ServerApp has died. A run that is to stop is not gone on
-    with, and one that is to pause does so. Returns the last status.
-
-    Raises:
-        CoordinatorDown: the coordinator's processes have not come back within `PATIENCE_S`.
-    """
-    for attempt in range(retries + 1):
-        place = place_of(folder)
-        end = follow(folder, place, tell)
-        final = end and end.phase in FINAL and end.why not in TAKEN_DOWN
-        if attempt == retries or (end and final and (end.phase != "failed" or end.why)):
-            return end  # an error of its own would come again
-        if read_wish(place.path) == "stop":
-            return end
-        _start_again(folder)
-    return None
-
-
-def _start_again(folder: CoordinatorFolder) -> None:
-    """Go on with the run; who has killed its process may have killed the coordinator's too."""
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            start_run(folder, wanted=None)
-        except (CoordinatorDown, RunFolderError):  # or Flower has given up a process that lives on
-            if time.monotonic() >= end:
-                raise
-            time.sleep(POLL_S)
-        else:
-            return
-
-
 def wish(place: RunPlace, wanted: Wish) -> None:
     """Have the run pause, go on or stop after its present round.
 
@@ -237,32 +195,3 @@ def resume(folder: CoordinatorFolder) -> RunPlace:
         wish(place, "run")
         return place
     return start_run(folder)
-
-
-def follow(
-    folder: CoordinatorFolder, place: RunPlace, tell: Callable[[dict[str, object]], None]
-) -> Status | None:
-    """Tell each attempt as it ends, until the run has ended; return its last status."""
-    about = json.loads((place.path / RUN_FILE).read_bytes())
-    told, before, due = int(about["told"]), about.get("before", []), 0.0
-    while True:
-        over = False
-        if time.monotonic() >= due:
-            over, due = _over(folder, int(about["run"])), time.monotonic() + ASK_S
-        status = read_status(place.path)
-        for end, record in attempts(place.path, told):
-            tell(record)
-            told = end
-        fresh = status if status and status.mark != before else None
-        if over or (fresh and (fresh.phase in FINAL or not fresh.alive)):
-            return fresh
-        time.sleep(POLL_S)
-
-
-def _over(folder: CoordinatorFolder, run: int) -> bool:
-    """Return whether Flower says that the run has ended; a SuperLink that is down says nothing."""
-    try:
-        with control_api(folder) as api:
-            return api.run_status(run).startswith("finished")
-    except SuperLinkDown:
-        return False

@@ -17,7 +17,7 @@ from common.errors import RunFolderError, SettingsError
 from common.signed_study import seal_path, seal_study
 from common.study import Study, make_study, study_toml
 from server.control import Progress, read_wish
-from server.coordinator import running
+from server.coordinator import following, running
 from server.coordinator.bundle import make_bundle
 from server.coordinator.fleet import SuperLinkDown
 from server.coordinator.folder import CoordinatorFolder, init_folder
@@ -56,7 +56,8 @@ def flower(monkeypatch: pytest.MonkeyPatch) -> Flower:
             raise SuperLinkDown("ConnectError")
         yield made
 
-    monkeypatch.setattr(running, "control_api", opened)
+    for module in (running, following):
+        monkeypatch.setattr(module, "control_api", opened)
     monkeypatch.setattr(running, "register_pending", lambda folder, api: True)
     return made
 
@@ -182,7 +183,7 @@ def test_rounds_are_told_as_they_end_until_the_run_has(
     progress = Progress(place.path, 2)
     progress.say("finished", 2)
     told: list[object] = []
-    end = running.follow(folder, place, lambda fields: told.append(fields["round_index"]))
+    end = following.follow(folder, place, lambda fields: told.append(fields["round_index"]))
     assert told == [1, 2]
     assert end == progress.said
 
@@ -205,7 +206,7 @@ def test_a_run_whose_process_is_gone_is_gone_on_with_and_tells_no_round_twice(
 
     monkeypatch.setattr(running, "start_run", again)
     told: list[object] = []
-    end = running.run_to_end(folder, lambda fields: told.append(fields["round_index"]))
+    end = following.run_to_end(folder, lambda fields: told.append(fields["round_index"]))
     assert told == [1, 2]
     assert end is not None
     assert end.phase == "finished"
@@ -229,7 +230,7 @@ def test_a_run_whose_process_flower_took_down_is_gone_on_with(
         Progress(place.path, 2).say("finished", 2)
 
     monkeypatch.setattr(running, "start_run", again)
-    end = running.run_to_end(folder, lambda fields: None)
+    end = following.run_to_end(folder, lambda fields: None)
     assert end is not None
     assert end.phase == "finished"
 
@@ -243,7 +244,7 @@ def test_a_person_s_stop_is_not_undone_when_the_process_is_lost_before_it_obeys(
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: NOBODY)
         Progress(place.path, 2).say("failed" if why else "running", 1, why)
-    end = running.run_to_end(folder, lambda fields: None)
+    end = following.run_to_end(folder, lambda fields: None)
     assert end is not None
     assert end.round_index == 1
     assert len(flower.started) == 1
@@ -265,7 +266,7 @@ def test_a_run_that_is_to_pause_is_gone_on_with_and_still_is(
         Progress(place.path, 2).say("finished", 2)
 
     monkeypatch.setattr(running, "start_run", again)
-    running.run_to_end(folder, lambda fields: None)
+    following.run_to_end(folder, lambda fields: None)
     assert len(flower.started) == 2
     assert read_wish(place.path) == "pause"
 
@@ -278,9 +279,9 @@ def test_a_status_of_before_is_no_news_though_the_clock_was_set_back(
     ahead.say("failed", 2, "SystemExit")
     running.start_run(folder)
     flower.status = "finished:failed"
-    assert running.follow(folder, place, lambda record: None) is None
+    assert following.follow(folder, place, lambda record: None) is None
     Progress(place.path, 4).say("finished", 4)
-    end = running.follow(folder, place, lambda record: None)
+    end = following.follow(folder, place, lambda record: None)
     assert end is not None
     assert end.phase == "finished"
 
@@ -302,7 +303,7 @@ def test_a_coordinator_that_is_down_is_waited_for_before_the_run_goes_on(
             Progress(place.path, 2).say("finished", 2)
 
     monkeypatch.setattr(time, "sleep", sleep)
-    end = running.run_to_end(folder, lambda fields: None)
+    end = following.run_to_end(folder, lambda fields: None)
     assert end is not None
     assert end.phase == "finished"
     assert len(flower.started) == 2
@@ -313,7 +314,7 @@ def test_a_run_that_fails_by_an_error_of_its_own_is_not_tried_again(
 ) -> None:
     place = running.start_run(folder)
     Progress(place.path, 2).say("failed", 1, "NonFiniteError")
-    end = running.run_to_end(folder, lambda fields: None)
+    end = following.run_to_end(folder, lambda fields: None)
     assert end is not None
     assert end.why == "NonFiniteError"
     assert len(flower.started) == 1
