@@ -16,8 +16,12 @@ from common.pace import Pace
 
 T = TypeVar("T")
 
-GRACE_S, LONGEST_POLL_S = 30.0, 1.0
-"""A message outlives its deadline by this much, so that a late reply still meets its message."""
+GRACE_S, LONGEST_POLL_S, TOGETHER = 30.0, 1.0, 8
+"""A message outlives its deadline by this much, so that a late reply still meets its message.
+
+TOGETHER: so many messages are pushed at once. Flower shows nodes their messages before it has what
+these contain, and who has to wait asks again and again.
+"""
 
 
 class Post(Protocol):
@@ -127,7 +131,11 @@ def push(grid: Post, outgoing: Mapping[int, RecordDict], phase: Phase) -> dict[s
         )
         for node, content in outgoing.items()
     ]
-    keys = list(grid.push_messages(messages))
+    keys = [
+        key
+        for first in range(0, len(messages), TOGETHER)
+        for key in grid.push_messages(messages[first : first + TOGETHER])
+    ]
     return {key: node for key, node in zip(keys, outgoing, strict=True) if key}
 
 

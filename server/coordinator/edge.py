@@ -13,7 +13,7 @@ import re
 from common.enrolment import SMALL_BODY
 from server.coordinator.folder import CoordinatorFolder
 from server.coordinator.guard import App, Guard, Receive, Scope, Send, raw_path, refuse
-from server.coordinator.proxy import Proxy, superlink_client
+from server.coordinator.proxy import Proxy, to_superlink
 from server.coordinator.service import Service
 
 _FLEET = re.compile(rb"/v1/fleet/[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -55,10 +55,9 @@ def make_edge(
 
     fleet, ours: what answers instead of the SuperLink and of the folder. `aclose` it in the end.
     """
-    limits, client = folder.settings.edge.limits, None
+    limits, close = folder.settings.edge.limits, None
     if fleet is None:
-        client = superlink_client(folder)
-        fleet = Proxy(client)
+        fleet = proxy = Proxy(to_superlink(folder))
+        close = proxy.aclose
     app = Edge(fleet, ours if ours is not None else Service(folder).app())
-    close = client.aclose if client else None
     return Guard(app, limits, is_fleet=is_fleet, small_body=SMALL_BODY, close=close)

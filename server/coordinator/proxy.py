@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 
@@ -29,66 +29,79 @@ class Disconnected(Exception):
     """The hospital has hung up before its request was complete."""
 
 
-def superlink_client(folder: CoordinatorFolder) -> httpx.AsyncClient:
-    """Return the connections to the SuperLink: TLS verified, through no proxy, no redirects.
-
-    All are kept: of a pool that keeps fewer than it holds, httpcore ends one after each request
-    once there are more, and shakes hands anew for the next.
-    """
+def to_superlink(folder: CoordinatorFolder) -> Callable[[], httpx.AsyncClient]:
+    """Return what makes one connection to the SuperLink: TLS verified, no proxy, no redirects."""
     context = ssl.create_default_context(cafile=str(folder.ca))
-    client = httpx.AsyncClient(
-        base_url=f"https://{folder.settings.superlink_address}",
-        verify=context,
-        trust_env=False,
-        timeout=httpx.Timeout(folder.settings.edge.limits.upstream_s, connect=5.0),
-        limits=httpx.Limits(
-            max_connections=CONNECTIONS,
-            max_keepalive_connections=CONNECTIONS,
-            keepalive_expiry=KEPT_S,
-        ),
-    )
-    client.headers.clear()  # nothing is asked for that the hospital has not asked for
-    return client
+
+    def connection() -> httpx.AsyncClient:
+        client = httpx.AsyncClient(
+            base_url=f"https://{folder.settings.superlink_address}",
+            verify=context,
+            trust_env=False,
+            timeout=httpx.Timeout(folder.settings.edge.limits.upstream_s, connect=5.0),
+            limits=httpx.Limits(max_connections=1, keepalive_expiry=KEPT_S),
+        )
+        client.headers.clear()  # nothing is asked for that the hospital has not asked for
+        return client
+
+    return connection
 
 
 class Proxy:
     """An ASGI application that the SuperLink answers.
 
-    Requests wait here for a connection, not in httpcore's pool, which holds each that waits against
-    each connection whenever one comes or goes.
+    Each connection is a client of its own, the one that was used last is used first: httpcore's
+    pool looks at all of its connections, and at all that wait for one, with every request.
     """
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client, self._places = client, asyncio.Semaphore(CONNECTIONS)
+    def __init__(self, connection: Callable[[], httpx.AsyncClient]) -> None:
+        self._connection, self._free = connection, list[httpx.AsyncClient]()
+        self._places = asyncio.Semaphore(CONNECTIONS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, with the path exactly as it was sent."""
         async with self._places:
-            await self._pass_on(scope, receive, send)
+            client, whole = self._free.pop() if self._free else self._connection(), False
+            try:
+                whole = await _pass_on(client, scope, receive, send)
+            finally:
+                if whole:
+                    self._free.append(client)
+                else:
+                    await client.aclose()
 
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = self._client.build_request(
-            scope["method"],
-            raw_path(scope).decode("ascii"),
-            headers=_kept(scope["headers"], also=_OURS),
-            content=_parts(receive) if _has_body(scope) else None,
-        )
-        try:
-            reply = await self._client.send(request, stream=True)
-        except Disconnected:
-            return
-        except httpx.TimeoutException:
-            await refuse(scope, send, 504, "the SuperLink does not answer in time")
-            return
-        except httpx.TransportError:
-            await refuse(scope, send, 502, "the SuperLink cannot be reached")
-            return
-        try:
-            await _pass_back(reply, send)
-        except httpx.TransportError:  # an answer that stays incomplete ends the connection
-            note(scope, reply.status_code, "the SuperLink has broken off")
-        finally:
-            await reply.aclose()
+    async def aclose(self) -> None:
+        """End the connections that no request uses."""
+        while self._free:
+            await self._free.pop().aclose()
+
+
+async def _pass_on(client: httpx.AsyncClient, scope: Scope, receive: Receive, send: Send) -> bool:
+    """Pass a request on and the answer back; return whether both were whole."""
+    request = client.build_request(
+        scope["method"],
+        raw_path(scope).decode("ascii"),
+        headers=_kept(scope["headers"], also=_OURS),
+        content=_parts(receive) if _has_body(scope) else None,
+    )
+    try:
+        reply = await client.send(request, stream=True)
+    except Disconnected:
+        return False
+    except httpx.TimeoutException:
+        await refuse(scope, send, 504, "the SuperLink does not answer in time")
+        return False
+    except httpx.TransportError:
+        await refuse(scope, send, 502, "the SuperLink cannot be reached")
+        return False
+    try:
+        await _pass_back(reply, send)
+    except httpx.TransportError:  # an answer that stays incomplete ends the connection
+        note(scope, reply.status_code, "the SuperLink has broken off")
+        return False
+    finally:
+        await reply.aclose()
+    return True
 
 
 def _has_body(scope: Scope) -> bool:

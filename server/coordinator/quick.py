@@ -17,6 +17,8 @@ In the SuperLink:
   meanwhile, for whoever shows one is asked for its time.
 - `store_traffic`: the count of bytes that `flwr list` shows, one more write for each request. It is
   not kept. With both gone, fetching a part of a message writes nothing and waits for no writer.
+- `get_message_ins`: a hospital that asks for a message makes Flower write, also when none is there,
+  and of writers SQLite lets one in at a time. Ours looks first, which waits for nobody.
 """
 
 import time
@@ -24,6 +26,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from sqlalchemy import select
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -68,6 +71,7 @@ def quicken_superlink() -> None:
     lapsed = SqlCoreState._cleanup_expired_task_tokens
     SqlCoreState._cleanup_expired_task_tokens = now_and_then(lapsed)  # type: ignore[method-assign, assignment]
     SqlLinkState.store_traffic = _uncounted  # type: ignore[method-assign, assignment]
+    SqlLinkState.get_message_ins = looked_first(SqlLinkState.get_message_ins)  # type: ignore[method-assign]
 
 
 def now_and_then(
@@ -83,6 +87,22 @@ def now_and_then(
             due = clock() + LAPSED_S
 
     return done
+
+
+def looked_first(claim: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    """Return the claim of a node's messages, made only if one waits."""
+    from flwr.supercore.state.schema.linkstate_models import MessageIns
+    from flwr.supercore.utils import uint64_to_int64
+
+    waiting = MessageIns.delivered_at == ""
+
+    def claimed(state: Any, node_id: int, *given: Any, **named: Any) -> list[Any]:
+        theirs = MessageIns.dst_node_id == uint64_to_int64(node_id)
+        with state.session() as session:
+            found = session.scalar(select(MessageIns.message_id).where(theirs, waiting).limit(1))
+        return claim(state, node_id, *given, **named) if found else []
+
+    return claimed
 
 
 def _uncounted(state: object, run_id: int, *, bytes_sent: int, bytes_recv: int) -> None:

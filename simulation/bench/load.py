@@ -151,7 +151,10 @@ def growth(rows: Sequence[dict[str, float]], part: str) -> float:
 
 
 def summary(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the median seconds of a round, requests a second, growth and last size by part."""
+    """Return the median seconds of a round, requests a second, last size and growth by part.
+
+    What so few rounds do not tell is left out.
+    """
     seconds = np.diff([row["when"] for row in rows])
     asked = rows[-1]["answered"] - rows[0]["answered"]
     found = {
@@ -161,7 +164,7 @@ def summary(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     }
     for part in PARTS:
         found |= {f"{part}_mb": rows[-1][part], f"{part}_mb_per_round": growth(rows, part)}
-    return found
+    return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -5,7 +5,7 @@ from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from common.errors import InvalidMessage
-from server.exchange import Outcome, Phase, exchange
+from server.exchange import TOGETHER, Outcome, Phase, exchange
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +105,24 @@ def test_an_unknown_node_is_recorded_and_not_waited_for() -> None:
 def test_a_sites_free_text_never_enters_the_record(reason: str) -> None:
     outcome = run(ScriptedPost([(1, Error(code=2, reason=reason))]), [1], enough=1)
     assert outcome.dropped == {1: "error-2"}
+
+
+class CountingPost(ScriptedPost):
+    """A Grid that notes how many messages are pushed at once."""
+
+    def __init__(self) -> None:
+        super().__init__([(3, content(3)), (1, content(1)), (2, content(2))])
+        self.at_once: list[int] = []
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        pushed = list(messages)
+        self.at_once.append(len(pushed))
+        return super().push_messages(pushed)
+
+
+def test_messages_are_pushed_a_few_at_once_and_each_key_is_of_its_node() -> None:
+    post, nodes = CountingPost(), [*range(4, 4 + TOGETHER), 1, 2, 3]
+    outcome = run(post, nodes, enough=3)
+    assert post.at_once == [TOGETHER, 3]
+    assert outcome.accepted == {1: 1, 2: 2, 3: 3}
+    assert outcome.dropped == dict.fromkeys(range(4, 4 + TOGETHER), "unknown-node")

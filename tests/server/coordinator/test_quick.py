@@ -16,6 +16,9 @@ from flwr.supercore.inflatable.inflatable_utils import (
     ObjectUnavailableError,
     pull_objects,
 )
+from flwr.supercore.sql_mixin import SqlMixin
+from flwr.supercore.state.schema.linkstate_models import MessageIns
+from flwr.supercore.utils import uint64_to_int64
 from flwr.superlink import main
 from flwr.superlink.cli import flower_superlink
 from flwr.superlink.grid import http_grid
@@ -30,6 +33,7 @@ from server.coordinator.quick import (
     FIRST_WAIT_S,
     PARTS_S,
     led_around,
+    looked_first,
     now_and_then,
     quicken_grid,
     quicken_superlink,
@@ -39,6 +43,7 @@ SET: list[tuple[Any, str]] = [
     (main, "_get_middleware"),
     (SqlCoreState, "_cleanup_expired_task_tokens"),
     (SqlLinkState, "store_traffic"),
+    (SqlLinkState, "get_message_ins"),
 ]
 
 
@@ -134,6 +139,36 @@ def test_a_chore_is_done_at_first_and_then_once_a_second() -> None:
     for number in range(5):
         chore(number)
     assert done == [0, 2, 4]
+
+
+@pytest.mark.filterwarnings("ignore:No path_separator:DeprecationWarning")
+def test_a_nodes_messages_are_claimed_only_if_one_waits(tmp_path: Path) -> None:
+    claims: list[tuple[int, int]] = []
+
+    def claim(state: object, node_id: int, limit: int) -> list[str]:
+        claims.append((node_id, limit))
+        return ["message"]
+
+    state = SqlLinkState.__new__(SqlLinkState)
+    SqlMixin.__init__(state, str(tmp_path / "superlink.db"))
+    state.initialize()
+    ask, theirs = looked_first(claim), 2**64 - 5  # beyond SQLite's signed numbers
+    assert ask(state, theirs, 1) == []
+    new = {"dst_node_id": uint64_to_int64(theirs), "delivered_at": ""}
+    with state.session() as session:
+        session.add(MessageIns(message_id="given", **new | {"delivered_at": "2026"}))
+        session.add(MessageIns(message_id="another's", **new | {"dst_node_id": 7}))
+    assert ask(state, theirs, 1) == []
+    with state.session() as session:
+        session.add(MessageIns(message_id="new", **new))
+    assert ask(state, theirs, limit=1) == ["message"]
+    assert claims == [(theirs, 1)]
+
+
+def test_flower_claims_for_a_node_what_was_not_delivered() -> None:
+    source = inspect.getsource(SqlLinkState._claim_message_ins_rows)
+    assert "MessageInsModel.dst_node_id == uint64_to_int64(node_id)" in source
+    assert 'MessageInsModel.delivered_at == ""' in source
 
 
 class NodeAuthMiddleware(BaseHTTPMiddleware):

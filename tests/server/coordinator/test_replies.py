@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -138,6 +139,25 @@ def test_a_reply_beyond_the_bound_is_not_kept(
     runtime.put("a", *honest("a", 7))
     (reply,) = pulled(runtime)
     assert reply.error.reason == replies.OVERSIZE
+
+
+def test_a_reply_that_is_slow_to_come_holds_up_no_other(runtime: Runtime) -> None:
+    slow, quick = honest("a", 1), honest("b", 2)
+    runtime.put("a", *slow)
+    runtime.put("b", *quick)
+    confirmed, pull, came = runtime.ConfirmMessageReceived, runtime.PullObject, Event()
+
+    def confirm(request: Any) -> None:
+        confirmed(request)
+        came.set()
+
+    def after_the_other(request: Any) -> Any:
+        assert request.object_id in quick[1] or came.wait(10.0), "the other waits for this one"
+        return pull(request)
+
+    vars(runtime).update(ConfirmMessageReceived=confirm, PullObject=after_the_other)
+    assert [one.has_content() for one in pulled(runtime)] == [True, True]
+    assert runtime.confirmed == [quick[0].object_id, slow[0].object_id]
 
 
 def test_nobody_answers_in_the_name_of_another(runtime: Runtime) -> None:

@@ -17,6 +17,8 @@ def test_a_summary_counts_requests_over_the_seconds_of_the_rounds() -> None:
     rows = [{"round": n, "when": 2.0 * n, "answered": 30 * n, "sites": 4, **parts} for n in (1, 2)]
     found = summary(rows)
     assert (found["round_s"], found["requests_per_s"]) == (2.0, 15.0)
+    assert "edge_mb" in found
+    assert "edge_mb_per_round" not in found, "two rounds do not tell"
 
 
 @pytest.mark.parametrize(("parameters", "dim"), [(0, 146), (10_000_000, 10_000_000)])
