@@ -34,7 +34,6 @@ from flwr.supercore.inflatable.inflatable_protobuf_utils import (
 from flwr.supercore.inflatable.inflatable_utils import (
     ObjectPullError,
     ObjectPushError,
-    inflate_object_from_contents,
     pull_objects,
 )
 from flwr.supercore.interceptors import (
@@ -49,10 +48,11 @@ from flwr.supernode.runtime.run_clientapp import push_message, push_task_output
 
 from client.executor.tasks import Task, TaskLost, Unreachable, Unreadable
 from common.errors import SettingsError
+from common.messages import wire
+from common.messages.wire import MAX_BYTES, Bounded, read_message
 
 FLOWER = "1.41."
 ACQUIRE, KIND = "/flwr.proto.Runtime/AcquireTask", "flwr-clientapp"
-MAX_BYTES = 256 * 2**20
 FIRST_WAIT_S, LONGEST_WAIT_S, OUTLINE_S, PATIENCE_S = 0.01, 0.2, 5.0, 60.0
 
 
@@ -175,41 +175,30 @@ class RuntimeTask:
 
     def message(self) -> Message:
         """Return the message with its content."""
-        contents: dict[str, bytes] = {}
         with _losing():
             try:
-                contents = self._contents(MAX_BYTES)
-                message = inflate_object_from_contents(self._tree.object_id, contents)
-            except (TaskLost, Unreadable, httpx.HTTPError):
-                raise
+                message = read_message(self._tree.object_id, self._contents(MAX_BYTES))
             except ObjectPullError:
                 self._read = True  # it is not waited for twice
                 raise Unreadable("incomplete-message") from None
-            except Exception:  # whatever bytes that nobody has checked may do to a parser
+            except wire.Unreadable:
                 raise Unreadable("unreadable-message") from None
-        if not isinstance(message, Message):
-            raise Unreadable("unreadable-message")
         message.metadata.__dict__["_message_id"] = self._tree.object_id
         return message
 
-    def _contents(self, limit: int | None) -> dict[str, bytes]:
+    def _contents(self, limit: int) -> dict[str, bytes]:
         """Return all objects of the message, and tell the SuperNode that it may forget them.
 
-        limit: bytes; beyond it nothing is kept. None: nothing is kept at all.
+        Raises:
+            Unreadable: they are more than `limit` bytes.
         """
         names = [tree.object_id for tree in iterate_object_tree(self._tree)]
-        where, total = Node(node_id=self.node), 0
+        where = Node(node_id=self.node)
         pull = make_pull_object_fn_protobuf(self._client.PullObject, where, self.run)
-
-        def counted(name: str) -> bytes:
-            nonlocal total
-            content = pull(name)
-            total += len(content)
-            return b"" if limit is None or total > limit else content
-
+        bounded = Bounded(pull, limit)
         contents = pull_objects(
             names,
-            counted,
+            bounded,
             max_time=PATIENCE_S,
             initial_backoff=FIRST_WAIT_S,
             backoff_cap=LONGEST_WAIT_S,
@@ -218,7 +207,7 @@ class RuntimeTask:
             self._client.ConfirmMessageReceived, where, self.run
         )
         done(self._tree.object_id)
-        if limit is not None and total > limit:
+        if bounded.over:
             raise Unreadable("oversize")
         self._read = True
         return contents
@@ -231,7 +220,7 @@ class RuntimeTask:
         """Answer with a reason code; what nobody has read is taken off the SuperNode's hands."""
         if not self._read:
             with suppress(Unreadable, ObjectPullError), _losing():
-                self._contents(None)
+                self._contents(0)
         error = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, code)
         self._push(Message(error, reply_to=self._outline), SubStatus.FAILED, code)
 

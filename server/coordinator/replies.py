@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from flwr.app import Error, Message, RecordDict
+from flwr.app import Error, Message
 from flwr.app.message import make_message
 from flwr.common.constant import ErrorCode
 from flwr.common.serde import message_from_proto
@@ -20,14 +20,12 @@ from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
 from flwr.proto.runtime_pb2 import PullAppMessagesRequest
 from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
 from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
-from flwr.supercore.inflatable.inflatable_utils import (
-    ObjectPullError,
-    inflate_object_from_contents,
-)
+from flwr.supercore.inflatable.inflatable_utils import ObjectPullError
 from flwr.superlink.grid import http_grid
 
-MAX_BYTES, MAX_OBJECTS, TOGETHER = 256 * 2**20, 100, 8
-"""Of one reply. A vector of 32 million float32 numbers has 16 parts of 8 MiB and fits."""
+from common.messages.wire import Bounded, Unreadable, read_message
+
+MAX_OBJECTS, TOGETHER = 100, 8
 UNREADABLE, OVERSIZE, INCOMPLETE = "unreadable-reply", "oversize-reply", "incomplete-reply"
 
 
@@ -74,26 +72,16 @@ def read_reply(tree: ObjectTree, pull: Callable[[str], bytes]) -> Message:
     Raises:
         UnreadableReply: it is too large, incomplete, or no message.
     """
-    names, total = [part.object_id for part in iterate_object_tree(tree)], 0
+    names, bounded = [part.object_id for part in iterate_object_tree(tree)], Bounded(pull)
     if len(names) > MAX_OBJECTS:
         raise UnreadableReply(OVERSIZE)
-
-    def counted(name: str) -> bytes:
-        nonlocal total
-        content = pull(name)
-        total += len(content)
-        return content if total <= MAX_BYTES else b""
-
     try:
-        contents = vars(http_grid)["pull_objects"](names, counted)
+        contents = vars(http_grid)["pull_objects"](names, bounded)
     except ObjectPullError:
         raise UnreadableReply(INCOMPLETE) from None
-    if total > MAX_BYTES:
+    if bounded.over:
         raise UnreadableReply(OVERSIZE)
     try:
-        found = inflate_object_from_contents(tree.object_id, contents)
-    except Exception:  # whatever bytes that nobody has checked may do to a parser
+        return read_message(tree.object_id, contents)
+    except Unreadable:
         raise UnreadableReply(UNREADABLE) from None
-    if isinstance(found, Message) and (found.has_error() or isinstance(found.content, RecordDict)):
-        return found
-    raise UnreadableReply(UNREADABLE)

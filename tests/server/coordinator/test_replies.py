@@ -19,6 +19,7 @@ from flwr.supercore.inflatable.inflatable_object import (
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.grid import http_grid
 
+from common.messages import wire
 from server.coordinator import replies
 
 
@@ -135,7 +136,7 @@ def test_a_reply_that_is_none_is_an_error_and_the_others_are_read(
 def test_a_reply_beyond_the_bound_is_not_kept(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replies, "MAX_BYTES", 100)
+    monkeypatch.setattr(replies, "Bounded", lambda pull: wire.Bounded(pull, 100))
     runtime.put("a", *honest("a", 7))
     (reply,) = pulled(runtime)
     assert reply.error.reason == replies.OVERSIZE
