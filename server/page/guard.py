@@ -8,6 +8,7 @@ own (DNS rebinding) is refused, so that no other site's page can read what is sh
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -79,7 +80,7 @@ class Guard:
         ):
             return 403, "a wish comes from this page itself, not from another site"
         length = headers.get("content-length", "")
-        if not length.isdecimal() or int(length) > MOST_BODY:
+        if not re.fullmatch("[0-9]{1,9}", length) or int(length) > MOST_BODY:
             return 413, f"a wish is at most {MOST_BODY} bytes long and says how long"
         return None
 

@@ -27,6 +27,7 @@ class PageServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http="h11",  # lets through visible ASCII alone in a request's first line
                 timeout_graceful_shutdown=GRACE_S,
                 proxy_headers=False,
                 server_header=False,

@@ -25,7 +25,12 @@ from flwr.supercore.inflatable.inflatable_object import (
     iterate_object_tree,
     no_object_id_recompute,
 )
-from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents, pull_objects
+from flwr.supercore.inflatable.inflatable_utils import (
+    ObjectPullError,
+    ObjectPushError,
+    inflate_object_from_contents,
+    pull_objects,
+)
 from flwr.supercore.run import RunNotRunningException
 from flwr.supernode import fleet_http_connection as connection
 from flwr.supernode.fleet_http_client import FleetHttpClient
@@ -136,8 +141,11 @@ def _stay(
     keys, ca = (key._key, key._key.public_key()), folder.ca.read_bytes()
     while True:
         line = connection.http_request_response(folder.settings.address, False, ca, keys)
-        with line as (_, receive, send, _, _, pull, push, confirm):
-            serve(receive, send, (pull, push, confirm), partial(answers.content, site=name))
+        try:
+            with line as (_, receive, send, _, _, pull, push, confirm):
+                serve(receive, send, (pull, push, confirm), partial(answers.content, site=name))
+        except (httpx.HTTPError, ObjectPullError, ObjectPushError) as error:
+            sys.stderr.write(f"{name}: {error}\n")
         time.sleep(AWAY_S)
 
 

@@ -30,11 +30,14 @@ from common.enrolment import (
 )
 from common.errors import InvalidMessage, RunFolderError, SettingsError
 from common.invitation import Invitation
-from common.messages import masked
+from common.messages import masked, votes
+from common.messages.wire import Unreadable, read_message
+from common.privacy.histograms import CELLS
 from common.privacy.masking.keys import Cell, Route, open_cell, seal_cell
 from common.privacy.masking.roster import Roster, SignedRoster, lasting_sites, read_roster
 from common.privacy.masking.shamir import combine, split
 from common.privacy.masking.statements import Call, Card, Deck, Statement, signed
+from common.privacy.masking.turns import Confirmation
 from common.publication.manifest import Manifest, read_part, spelled
 from common.publication.manifest import Signature as PublishedSignature
 from common.study import make_study, read_study, study_toml
@@ -113,6 +116,7 @@ def _messages() -> Mapping[str, Decoder]:
     told = messages.Instruction("s", 1, THETA)
     asked = masked.MaskedInstruction("s", CALL, THETA)
     words = np.zeros(DIM, np.uint64)
+    ballot = votes.VotesRequest("s", 1, "t", THETA)
     return {
         "greeting": _in_a_field(
             messages.greeting_content(messages.Greeting("Ash", "s")), messages.read_greeting
@@ -143,6 +147,25 @@ def _messages() -> Mapping[str, Decoder]:
             masked.confirm_content("s", masked.ConfirmRequest(1, ("Ash",), b"")),
             lambda c: masked.read_confirm(c, study="s"),
         ),
+        "confirmation": _in_a_field(
+            masked.confirmation_content(1, Confirmation(b"s" * 64, b"a" * 66)),
+            lambda c: masked.read_confirmation(c, turn=1, shares=1),
+        ),
+        "opening": _in_a_field(
+            masked.opening_content("s", HEX), lambda c: masked.read_opening(c, study="s")
+        ),
+        "votes request": _in_a_field(
+            votes.votes_request_content(ballot),
+            lambda c: votes.read_votes_request(c, study="s", dim=DIM),
+        ),
+        "masked votes request": _in_a_field(
+            votes.masked_votes_request_content(votes.MaskedVotesRequest(CALL, ballot)),
+            lambda c: votes.read_masked_votes_request(c, study="s", dim=DIM),
+        ),
+        "votes": _in_a_field(
+            votes.votes_content(ballot, np.zeros(CELLS, np.int64)),
+            lambda c: votes.read_votes(c, request=ballot),
+        ),
         "reveal": _in_a_field(
             masked.reveal_content("s", masked.RevealRequest(1, {"Ash": b"a" * 64}, b"")),
             lambda c: masked.read_reveal(c, study="s"),
@@ -153,21 +176,28 @@ def _messages() -> Mapping[str, Decoder]:
     }
 
 
-def _objects() -> Decoder:
-    """Return the decoder of a reply, one of whose objects is the bytes."""
+def _objects() -> Mapping[str, Decoder]:
+    """Return the decoders of a message and a reply, one of whose objects is the bytes."""
     TaskIdentity.run_id = TaskIdentity.task_id = TaskIdentity.node_id = 1
     content = messages.update_content("s", 1, THETA)
     made = Message(content, 1, "train.update")
     parts = {name: part.deflate() for name, part in get_all_nested_objects(made).items()}
     names, top = sorted(parts), made.object_id
 
-    def decode(raw: bytes) -> object:
-        name = names[(raw[0] if raw else 0) % len(names)]
-        objects = parts | {name: raw[1:] or b"x"}
-        tree = ObjectTree(object_id=top, children=[ObjectTree(object_id=n) for n in names])
-        return read_reply(tree, lambda wanted: objects[wanted])
+    tree = ObjectTree(object_id=top, children=[ObjectTree(object_id=n) for n in names])
 
-    return Decoder(decode, bytes([names.index(top)]) + parts[top], (UnreadableReply,))
+    def objects(raw: bytes) -> dict[str, bytes]:
+        return parts | {names[(raw[0] if raw else 0) % len(names)]: raw[1:] or b"x"}
+
+    valid = bytes([names.index(top)]) + parts[top]
+    return {
+        "objects of a message": Decoder(
+            lambda raw: read_message(top, objects(raw)), valid, (Unreadable,)
+        ),
+        "objects of a reply": Decoder(
+            lambda raw: read_reply(tree, objects(raw).__getitem__), valid, (UnreadableReply,)
+        ),
+    }
 
 
 def _keys() -> Mapping[str, Decoder]:
@@ -215,7 +245,7 @@ def decoders(folder: Path) -> Mapping[str, Decoder]:
         **by_kind,
         **_messages(),
         **_keys(),
-        "objects of a reply": _objects(),
+        **_objects(),
         "invitation": text(Invitation.read, code, (SettingsError,)),
         "study": Decoder(study, study_toml(STUDY).encode(), (SettingsError,)),
         "roster": text(

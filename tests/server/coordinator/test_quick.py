@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import inspect
+import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from flwr.server.superlink.linkstate.sql_linkstate import SqlLinkState
+from flwr.supercore import sql_mixin
 from flwr.supercore.corestate.sql_corestate import SqlCoreState
 from flwr.supercore.inflatable.inflatable_utils import (
     ObjectPullError,
@@ -44,6 +46,7 @@ SET: list[tuple[Any, str]] = [
     (SqlCoreState, "_cleanup_expired_task_tokens"),
     (SqlLinkState, "store_traffic"),
     (SqlLinkState, "get_message_ins"),
+    (sql_mixin, "SQLITE_PRAGMAS"),
 ]
 
 
@@ -163,6 +166,21 @@ def test_a_nodes_messages_are_claimed_only_if_one_waits(tmp_path: Path) -> None:
         session.add(MessageIns(message_id="new", **new))
     assert ask(state, theirs, limit=1) == ["message"]
     assert claims == [(theirs, 1)]
+
+
+def test_who_wants_to_write_waits_longer_than_flower_has_them_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = dict(vars(sql_mixin)["SQLITE_PRAGMAS"])
+    for owner, name in SET:
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    quicken_superlink()
+    connection = sqlite3.connect(":memory:")
+    sql_mixin._set_sqlite_pragmas(connection, None)
+    waited = connection.execute("PRAGMA busy_timeout").fetchone()[0]
+    assert waited > int(before["busy_timeout"])
+    after = dict(vars(sql_mixin)["SQLITE_PRAGMAS"])
+    assert {**before, "busy_timeout": after["busy_timeout"]} == after
 
 
 def test_flower_claims_for_a_node_what_was_not_delivered() -> None:

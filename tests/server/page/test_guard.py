@@ -70,6 +70,10 @@ def test_a_form_of_another_site_cannot_be_taken_for_a_wish(
 
 def test_a_long_wish_is_not_read(visitor: Visitor) -> None:
     assert visitor.wish("x" * MOST_BODY, **BEARER).status_code == 413
+    for length in ("9" * 5000, "-1", ""):  # Python makes no number of the first
+        headers = {**BEARER, "Content-Length": length}
+        answer = visitor.ask("POST", "/wish", content=b"{}", headers=headers)
+        assert answer.status_code == 413
 
     async def unsaid() -> object:
         yield b"{}"
