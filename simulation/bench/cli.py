@@ -2,11 +2,14 @@
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from common.errors import SettingsError
+
+if TYPE_CHECKING:
+    from simulation.bench.contestants import Contestant
 
 NARROWEST = 110  # columns; a table in fewer cannot be read
 SITES, STEPS = [10, 100, 1_000, 10_000], [1, 5]
@@ -34,14 +37,7 @@ def bench(
     from simulation.bench.contest import Plan, machine, run
     from simulation.bench.contestants import contestants
 
-    everyone = contestants()
-    wanted = {name.strip() for name in engines.split(",") if name.strip()}
-    if unknown := wanted - {c.name for c in everyone}:
-        raise SettingsError(
-            f"there is no engine {min(unknown)!r}",
-            where="--engines",
-            remedy=f"choose from {', '.join(dict.fromkeys(c.name for c in everyone))}",
-        )
+    chosen = _named(engines, contestants())
     if any(value < 1 for value in sites or ()) or any(value < 0 for value in inner_steps or ()):
         raise SettingsError(
             "a number of sites or inner steps is too small", where="bench", remedy="give 1 or more"
@@ -53,7 +49,7 @@ def bench(
         seed=seed,
         longest_s=longest,
     )
-    rows = run([c for c in everyone if not wanted or c.name in wanted], plan, _say)
+    rows = run(chosen, plan, _say)
     judged = [row for row in rows if row["part"] == "evaluation"]
     result = {
         "schema": 1,
@@ -65,6 +61,18 @@ def bench(
         sys.stdout.write(json.dumps(result, indent=1) + "\n")
     else:
         _show(result)
+
+
+def _named(engines: str, everyone: "list[Contestant]") -> "list[Contestant]":
+    """Return the contestants that are named, with commas between; all if none is."""
+    wanted = {name.strip() for name in engines.split(",") if name.strip()}
+    if unknown := wanted - {c.name for c in everyone}:
+        raise SettingsError(
+            f"there is no engine {min(unknown)!r}",
+            where="--engines",
+            remedy=f"choose from {', '.join(dict.fromkeys(c.name for c in everyone))}",
+        )
+    return [c for c in everyone if not wanted or c.name in wanted]
 
 
 def _each(values: list[int]) -> list[int]:

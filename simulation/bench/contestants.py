@@ -134,58 +134,45 @@ def _no_numba() -> str:
     return "" if COMPILED else "numba is not installed"
 
 
+OURS: tuple[tuple[str, Arithmetic, Callable[[], str]], ...] = (
+    ("ours-generic", "generic", lambda: ""),
+    ("ours-compiled", "compiled", _no_compiler),
+    ("ours-reference", "reference", _no_numba),
+)
+
+
 def contestants() -> list[Contestant]:
-    """Return all, peers first."""
-    cores = len(os.sched_getaffinity(0))
+    """Return all, in each kind peers first."""
+    return [*_arithmetic(), *_whole_rounds(len(os.sched_getaffinity(0))), *_judges()]
+
+
+def _arithmetic() -> Iterator[Contestant]:
+    """Yield what computes meta-gradients of episodes that are given."""
     alone = partial(Contestant, kind="arithmetic")
-    whole = partial(Contestant, kind="round")
-    ours: list[tuple[str, Arithmetic, Callable[[], str]]] = [
-        ("ours-generic", "generic", lambda: ""),
-        ("ours-compiled", "compiled", _no_compiler),
-        ("ours-reference", "reference", _no_numba),
-    ]
-    several = [
-        whole(
-            name=name,
-            open=partial(our_rounds, arithmetic, cores),
-            missing=missing,
-            workers=cores,
-            family=True,
-        )
-        for name, arithmetic, missing in ours
-        if cores > 1
-    ]
-    judges = [
-        Contestant(name="ours-generic", kind="evaluation", open=partial(our_curves, "generic")),
-        Contestant(
-            name="ours-reference",
-            kind="evaluation",
-            open=partial(our_curves, "reference"),
-            missing=_no_numba,
-        ),
-    ]
-    return [
-        alone(name="torch-loop", open=partial(arithmetic_alone, peers.torch_loop)),
-        alone(
-            name="higher",
-            open=partial(arithmetic_alone, peers.higher_loop),
-            missing=_without("higher"),
-        ),
-        alone(name="jax", open=jax_alone, missing=_without("jax")),
-        *(alone(name=n, open=partial(ours_alone, a), missing=missing) for n, a, missing in ours),
-        whole(
-            name="flower-ray", open=ray_rounds, missing=_without("ray"), workers=cores, family=True
-        ),
-        *several,
-        whole(
-            name="pfl-loop",
-            open=partial(pfl_rounds, peers.torch_loop),
-            missing=_without("pfl"),
-        ),
-        whole(name="pfl-ours", open=partial(pfl_rounds, closed_form), missing=_without("pfl")),
-        *(
-            whole(name=name, open=partial(our_rounds, arithmetic, 1), missing=missing)
-            for name, arithmetic, missing in ours
-        ),
-        *judges,
-    ]
+    loop, higher = (partial(arithmetic_alone, f) for f in (peers.torch_loop, peers.higher_loop))
+    yield alone(name="torch-loop", open=loop)
+    yield alone(name="higher", open=higher, missing=_without("higher"))
+    yield alone(name="jax", open=jax_alone, missing=_without("jax"))
+    for name, arithmetic, missing in OURS:
+        yield alone(name=name, open=partial(ours_alone, arithmetic), missing=missing)
+
+
+def _whole_rounds(cores: int) -> Iterator[Contestant]:
+    """Yield what runs whole rounds: with a process for each core, then with one."""
+    whole, no_pfl = partial(Contestant, kind="round"), _without("pfl")
+    several = partial(whole, workers=cores, family=True)
+    yield several(name="flower-ray", open=ray_rounds, missing=_without("ray"))
+    for name, arithmetic, missing in OURS if cores > 1 else ():
+        yield several(name=name, open=partial(our_rounds, arithmetic, cores), missing=missing)
+    yield whole(name="pfl-loop", open=partial(pfl_rounds, peers.torch_loop), missing=no_pfl)
+    yield whole(name="pfl-ours", open=partial(pfl_rounds, closed_form), missing=no_pfl)
+    for name, arithmetic, missing in OURS:
+        yield whole(name=name, open=partial(our_rounds, arithmetic, 1), missing=missing)
+
+
+def _judges() -> Iterator[Contestant]:
+    """Yield what judges an initialization."""
+    judge = partial(Contestant, kind="evaluation")
+    generic, reference = partial(our_curves, "generic"), partial(our_curves, "reference")
+    yield judge(name="ours-generic", open=generic)
+    yield judge(name="ours-reference", open=reference, missing=_no_numba)

@@ -139,8 +139,6 @@ def _algorithm(user: _User, model: Any, sites: int) -> Any:
     Its class is made here, so that pfl is imported by those who use it.
     """
     from pfl.algorithm.base import FederatedAlgorithm
-    from pfl.common_types import Population
-    from pfl.context import CentralContext
     from pfl.metrics import Metrics
     from pfl.stats import MappedVectorStatistics
 
@@ -156,15 +154,7 @@ def _algorithm(user: _User, model: Any, sites: int) -> Any:
             self.asked = not self.asked
             if not self.asked:
                 return None, model, Metrics()
-            context = CentralContext(
-                current_central_iteration=self.round_index,
-                do_evaluation=False,
-                cohort_size=sites,
-                population=Population.TRAIN,
-                algorithm_params=None,
-                model_train_params=None,
-            )
-            return (context,), model, Metrics()
+            return (_cohort_of(sites, self.round_index),), model, Metrics()
 
         def simulate_one_user(self, model: Any, user_dataset: Any, central_context: Any) -> Any:
             round_index = central_context.current_central_iteration
@@ -180,3 +170,18 @@ def _algorithm(user: _User, model: Any, sites: int) -> Any:
             return model.apply_model_update(MappedVectorStatistics(update))
 
     return FederatedMaml()
+
+
+def _cohort_of(sites: int, round_index: int) -> Any:
+    """Return what pfl is asked for in a round: the statistics of so many users."""
+    from pfl.common_types import Population
+    from pfl.context import CentralContext
+
+    return CentralContext(
+        current_central_iteration=round_index,
+        do_evaluation=False,
+        cohort_size=sites,
+        population=Population.TRAIN,
+        algorithm_params=None,
+        model_train_params=None,
+    )

@@ -19,7 +19,7 @@ from simulation.compare.control import with_shuffled_labels
 from simulation.compare.division import divide
 from simulation.compare.scoring import Scores, judge_task
 from simulation.compare.validation import Judging, Learned, Trainer, validate
-from simulation.draws import draw_some
+from simulation.draws import DrawnTask, draw_some
 from simulation.scoring import described
 from simulation.source import Plan, make_plan
 
@@ -32,10 +32,7 @@ def run_unit(
 ) -> tuple[dict[str, Any], Portfolio]:
     """Return the unit's scores, as JSON takes them, and what a hospital would be given."""
     torch.set_num_threads(1)
-    seed = int(settings["seed"])
-    plan = make_plan({**settings, "held-out": ";".join(held_out)})
-    if settings.get(SHUFFLED):
-        plan = with_shuffled_labels(plan, held_out, seed)
+    seed, plan = int(settings["seed"]), _plan(settings, held_out)
     division = divide(plan, held_out, seed)
     several = plan.scenario != "cross-domain" and len(plan.dataset.study.tasks) > 1
     test, not_scored = draw_some(
@@ -54,10 +51,7 @@ def run_unit(
     body = {
         "seed": seed,
         "held_out": list(held_out),
-        "tasks": [
-            described(task) | {"kind": "known" if cast.knows(task.held.task.name) else "new"}
-            for task in test
-        ],
+        "tasks": [_described(task, cast) for task in test],
         "not_scored": not_scored,
         "validation": learned.tasks,
         "choices": _choices(learned),
@@ -66,6 +60,19 @@ def run_unit(
         "sets": scores.sets,
     }
     return body, _portfolio(cast, learned, plan)
+
+
+def _plan(settings: RunSettings, held_out: Sequence[str]) -> Plan:
+    """Return the data with what is held out, and with labels shuffled if that is asked for."""
+    plan = make_plan({**settings, "held-out": ";".join(held_out)})
+    if not settings.get(SHUFFLED):
+        return plan
+    return with_shuffled_labels(plan, held_out, int(settings["seed"]))
+
+
+def _described(task: DrawnTask, cast: Cast) -> dict[str, Any]:
+    known = cast.knows(task.held.task.name)
+    return described(task) | {"kind": "known" if known else "new"}
 
 
 def _choices(learned: Learned) -> list[dict[str, Any]]:
