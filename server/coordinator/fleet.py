@@ -179,7 +179,7 @@ def site_nodes(folder: CoordinatorFolder, fleet: Fleet) -> dict[str, int]:
     Raises:
         SuperLinkDown: the SuperLink does not answer.
     """
-    known = {node.public: node.number for node in fleet.nodes() if node.status != _GONE}
+    known = {key: node.number for key, node in _members(fleet).items()}
     with open_book(folder.registry) as book:
         keys = {entry.site: flower_form(entry.public) for entry in book.nodes() if not entry.until}
     return {site: known[key] for site, key in keys.items() if key in known}
@@ -193,19 +193,24 @@ def reconcile(folder: CoordinatorFolder, fleet: Fleet) -> None:
     Raises:
         SuperLinkDown: the SuperLink does not answer.
     """
-    known = {node.public: node for node in fleet.nodes() if node.status != _GONE}
+    known = _members(fleet)
     with open_book(folder.registry) as book:
         entries = book.nodes()
     for entry in entries:
-        wanted = entry.until is None
+        wanted, key = entry.until is None, flower_form(entry.public)
         try:
-            _agree(fleet, known.get(flower_form(entry.public)), entry)
+            _agree(fleet, known.get(key), entry)
         except SuperLinkRefuses as error:
-            _log.error("Flower refuses a node key of %s (%s): rotate it", entry.site, error)
-            continue
+            if (key in _members(fleet)) != wanted:  # else another process was quicker
+                _log.error("Flower refuses a node key of %s (%s): rotate it", entry.site, error)
+                continue
         if entry.registered != wanted:
             with open_book(folder.registry) as book:
                 book.mark_registered(entry.public, registered=wanted)
+
+
+def _members(fleet: Fleet) -> dict[bytes, KnownNode]:
+    return {node.public: node for node in fleet.nodes() if node.status != _GONE}
 
 
 def _agree(fleet: Fleet, found: KnownNode | None, entry: NodeEntry) -> None:

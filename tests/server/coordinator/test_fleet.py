@@ -57,6 +57,23 @@ def test_a_crash_after_registering_changes_nothing(folder: CoordinatorFolder) ->
     assert len(fleet.known) == 1
 
 
+class Overtaken(RememberingFleet):
+    """Between the question who is known and the wish, another process has had the same wish."""
+
+    def register(self, public: bytes, name: str) -> None:
+        super().register(public, name)
+        super().register(public, name)
+
+
+def test_who_is_overtaken_by_another_process_says_nothing_of_a_refusal(
+    folder: CoordinatorFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    joined(folder)
+    assert register_pending(folder, Overtaken())
+    assert not pending(folder)
+    assert "rotate it" not in caplog.text
+
+
 def test_a_change_of_keys_lets_the_new_one_in_and_turns_the_old_one_away(
     folder: CoordinatorFolder,
 ) -> None:
