@@ -1,7 +1,10 @@
 """Passing a request on to the SuperLink, part by part in both directions."""
 
 import asyncio
+import math
 import ssl
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 import httpx
@@ -50,30 +53,40 @@ def to_superlink(folder: CoordinatorFolder) -> Callable[[], httpx.AsyncClient]:
 class Proxy:
     """An ASGI application that the SuperLink answers.
 
-    Each connection is a client of its own, the one that was used last is used first: httpcore's
-    pool looks at all of its connections, and at all that wait for one, with every request.
+    Each connection is a client of its own: httpcore's pool looks at all of its connections, and at
+    all that wait for one, with every request. The one that was used last is used first, so those
+    that a crowd has left behind are ended one after the other.
     """
 
-    def __init__(self, connection: Callable[[], httpx.AsyncClient]) -> None:
-        self._connection, self._free = connection, list[httpx.AsyncClient]()
+    def __init__(
+        self,
+        connection: Callable[[], httpx.AsyncClient],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connection, self._clock = connection, clock
+        self._free: deque[tuple[float, httpx.AsyncClient]] = deque()
         self._places = asyncio.Semaphore(CONNECTIONS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, with the path exactly as it was sent."""
         async with self._places:
-            client, whole = self._free.pop() if self._free else self._connection(), False
+            client, whole = self._free.pop()[1] if self._free else self._connection(), False
             try:
                 whole = await _pass_on(client, scope, receive, send)
             finally:
                 if whole:
-                    self._free.append(client)
+                    self._free.append((self._clock(), client))
                 else:
                     await client.aclose()
+            await self._end(before=self._clock() - KEPT_S)
 
     async def aclose(self) -> None:
         """End the connections that no request uses."""
-        while self._free:
-            await self._free.pop().aclose()
+        await self._end(before=math.inf)
+
+    async def _end(self, *, before: float) -> None:
+        while self._free and self._free[0][0] < before:
+            await self._free.popleft()[1].aclose()
 
 
 async def _pass_on(client: httpx.AsyncClient, scope: Scope, receive: Receive, send: Send) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from uvicorn import Config
 
-from server.coordinator.proxy import CONNECTIONS, Proxy, to_superlink
+from server.coordinator.proxy import CONNECTIONS, KEPT_S, Proxy, to_superlink
 from tests.coordinating import make_folder
 
 
@@ -95,3 +95,31 @@ def test_a_connection_serves_again_unless_it_broke() -> None:
     assert statuses == [502, 200, 200]
     assert [line.asked for line in lines] == [1, 2, 0]
     assert [line.closed for line in lines] == [True, True, False]
+
+
+def test_a_connection_that_was_not_used_for_some_seconds_is_ended() -> None:
+    now, lines, statuses = [0.0], [Once(broken=False) for _ in range(3)], Statuses()
+    left, full = iter(lines), asyncio.Event()
+
+    async def together(request: httpx.Request) -> httpx.Response:
+        await full.wait()
+        return httpx.Response(200, stream=httpx.ByteStream(b""))
+
+    async def ask() -> None:
+        proxy = Proxy(
+            lambda: httpx.AsyncClient(transport=next(left), base_url="http://link"), lambda: now[0]
+        )
+        for line in lines:
+            vars(line)["handle_async_request"] = together
+        crowd = [asyncio.create_task(proxy(SCOPE, no_body, statuses.send)) for _ in lines]
+        await asyncio.sleep(0)
+        full.set()
+        await asyncio.gather(*crowd)
+        assert not any(line.closed for line in lines)
+        now[0] = KEPT_S + 1
+        await proxy(SCOPE, no_body, statuses.send)
+        assert sum(line.closed for line in lines) == 2
+        await proxy(SCOPE, no_body, statuses.send)
+
+    asyncio.run(ask())
+    assert statuses == [200] * 5
