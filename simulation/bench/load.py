@@ -26,10 +26,11 @@ from common.study import read_study
 from server.control import read_status
 from server.coordinator.fleet import control_api
 from server.coordinator.folder import open_folder
-from simulation.bench.rounds_ours import COORDINATOR, Ours, wait_until
-from simulation.chaos.processes import child_of, launch_program
+from simulation.bench.rounds_ours import Ours
 from simulation.chaos.studies import SMALL
 from simulation.federation_demo import say
+from simulation.founding import COORDINATOR
+from simulation.processes import child_of, launch_program, wait_until
 
 PARTS = ("superlink", "edge", "serverapp")
 TOGETHER, SETTLED = 48, 10
@@ -89,10 +90,10 @@ class Loaded(Ours):
             name: size / 1e3 for name, size in (sizes | {"rounds": records.stat().st_size}).items()
         }
 
-    def _patients(self, site: str) -> None:
-        super()._patients(site)
+    def _patients(self, path: Path, site: str) -> None:
+        super()._patients(path, site)
         if self._wards:
-            add_wards(self._folder / site / "patients.csv", self._wards)
+            add_wards(path, self._wards)
 
     def _all_online(self) -> bool:
         with control_api(open_folder(self._folder / COORDINATOR)) as api:

@@ -1,21 +1,26 @@
 """A federation of ours for `rounds.py`: a coordinator and hospitals as processes over TLS."""
 
-import json
-import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
 from client.executor.status import summary
-from simulation.chaos.processes import command, end, end_leftovers, launch
-from simulation.chaos.studies import COHORT, SMALL
-from simulation.federation_demo import free_port, wait_for, write_patients
+from simulation.chaos.studies import SMALL
+from simulation.founding import (
+    COORDINATOR,
+    agree_on_keys,
+    approve,
+    enter,
+    found,
+    free_port,
+    wait_for,
+    write_patients,
+)
+from simulation.processes import command, end, end_leftovers, launch, wait_until
 
-COORDINATOR = "coordinator"
 WAIT_S, POLL_S = 240.0, 0.01
 PRIVACY = {
     "none": 'profile = "none"\n',
@@ -45,25 +50,18 @@ class Ours:
     def found(self) -> None:
         """Set everything up and wait until all hospitals are connected."""
         self._folder.mkdir(parents=True)
-        port, inner = free_port(), free_port()
-        self._do(COORDINATOR, "init", COORDINATOR, "--name", "wards",
-                 "--host", "127.0.0.1", "--port", str(port))  # fmt: skip
-        settings = self._folder / COORDINATOR / "coordinator.toml"
-        told = re.sub(r"(\[superlink\][^\[]*?port = )\d+", rf"\g<1>{inner}", settings.read_text())
-        settings.write_text(told)
-        (self._folder / "study.toml").write_text(self._study())
-        said = self._do(COORDINATOR, "sign", "study.toml", "--folder", COORDINATOR)
-        study = said.split("id ")[1].split()[0]
+        port = free_port()
+        study = found(self._do, self._folder, self._study(), port=port)
         self._run_folder = self._folder / COORDINATOR / "runs" / study[:12]
         self._stay(COORDINATOR, COORDINATOR)
         wait_for(port)
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda site: self._join(site, study), self.sites))
         if self.profile == "masked":
-            self._agree_on_keys()
+            agree_on_keys(self._do, self.sites)
         for site in self.sites:
             self._stay("node", site)
-        wait_until(self._connected, "all hospitals connected")
+        wait_until(self._connected, "all hospitals connected", seconds=WAIT_S)
 
     def run(self) -> list[float]:
         """Run the study once and return the seconds from the end of each round to the next's."""
@@ -111,44 +109,14 @@ class Ours:
         return head + self.small + tail + PRIVACY[self.profile]
 
     def _join(self, site: str, study: str) -> None:
-        code = self._do(COORDINATOR, "invite", site, "--folder", COORDINATOR).strip()
-        self._do("node", "join", code, "--folder", site, "--site", site)
-        self._patients(site)
-        self._do("node", "map", "--folder", site, "--study", f"{site}/study.toml",
-                 "--path", "patients.csv", "--write")  # fmt: skip
-        with (self._folder / site / "site.toml").open("a") as rules:
-            rules.write(LIMITS[self.profile])
-        cohort: tuple[str, ...] = ()
-        if self.profile == "masked":
-            cohort = ("--cohort", COHORT)
-            self._do("node", "budget", "--folder", site, "--open", "100", *cohort)
-        self._do("node", "approve", f"{site}/study.toml", "--folder", site,
-                 *cohort, "--yes", study)  # fmt: skip
+        enter(self._do, self._folder, site, LIMITS[self.profile], self._patients)
+        approve(self._do, site, study, releases=100 if self.profile == "masked" else 0)
 
-    def _patients(self, site: str) -> None:
-        write_patients(self._folder / site / "patients.csv", site)
-
-    def _agree_on_keys(self) -> None:
-        drafted = self._do(COORDINATOR, "roster", "--folder", COORDINATOR, "--json")
-        digest = json.loads(drafted)["hash"]
-        for site in (*self.sites, *self.sites):  # the first signature is not enough, the last is
-            self._do("node", "roster", "--folder", site, "--yes", digest)
+    def _patients(self, path: Path, site: str) -> None:
+        write_patients(path, site)
 
     def _stay(self, family: str, name: str) -> None:
         self._services.append(launch(self._folder, name, family, "start", "--folder", name))
 
     def _do(self, *words: str) -> str:
         return command(self._folder, *words)
-
-
-def wait_until(there: Callable[[], bool], what: str, *, every_s: float = 0.1) -> None:
-    """Wait until something is the case.
-
-    Raises:
-        RuntimeError: it is not, after `WAIT_S`.
-    """
-    limit = time.monotonic() + WAIT_S
-    while not there():
-        if time.monotonic() > limit:
-            raise RuntimeError(f"{what}: not after {WAIT_S:g} s")
-        time.sleep(every_s)

@@ -16,9 +16,8 @@ from server.coordinator.fleet import SuperLinkDown, control_api
 from server.coordinator.folder import CoordinatorFolder, init_folder
 from server.coordinator.settings import SuperLinkSettings
 from server.coordinator.start import PARTS, SUPEREXEC, SUPERLINK
-from simulation.bench.rounds_ours import wait_until
-from simulation.chaos.processes import end, end_leftovers, environment
-from simulation.federation_demo import free_port
+from simulation.founding import free_port
+from simulation.processes import end, end_leftovers, environment, wait_until
 
 SERVER = """
 import json, time

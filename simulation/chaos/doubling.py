@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from server.coordinator.folder import CoordinatorFolder
-from simulation.federation_demo import free_port, wait_for
+from simulation.founding import free_port, wait_for
 
 _OWN = {"content-length", "transfer-encoding", "connection", "content-encoding", "host"}
 

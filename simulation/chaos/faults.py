@@ -14,8 +14,8 @@ from simulation.chaos.cases import COORDINATOR, NODE, Case, Strike
 from simulation.chaos.doubling import Doubler
 from simulation.chaos.federation import Federation
 from simulation.chaos.ground import LOST_PERCENT
-from simulation.chaos.processes import send
 from simulation.chaos.shims import LIFE_S, clock_shim, set_clock, short_lived_shim
+from simulation.processes import send
 
 DELAY_S, SPOILED, LOST, FOUND_S, FULL_S = 0.7, 3, 3, 20.0, 0.2
 

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,19 +12,20 @@ from client.executor.status import summary
 from server.control import read_status
 from server.coordinator.folder import CoordinatorFolder, open_folder, renew_certificates
 from simulation.chaos.cases import COORDINATOR, NODE, OF_HOSPITALS, SERVERAPP
-from simulation.chaos.founding import set_ports
 from simulation.chaos.ground import DISK_MB, Disk, Network
-from simulation.chaos.processes import (
+from simulation.chaos.proxy import Line
+from simulation.chaos.studies import SITES
+from simulation.founding import free_port, set_ports, wait_for
+from simulation.processes import (
     ROOT,
+    WARDROUND,
     child_of,
     end,
     end_leftovers,
     launch_program,
     orphans,
+    wait_until,
 )
-from simulation.chaos.proxy import Line
-from simulation.chaos.studies import SITES
-from simulation.federation_demo import WARDROUND, free_port, wait_for
 
 MARKS = {"supernode": "client.executor.supernode", "executor": "client.executor.worker"}
 WIRING = "simulation.chaos.wiring"
@@ -155,7 +155,7 @@ class Federation:
         for name in (COORDINATOR, *self.sites):
             if name not in self.services or self.services[name].poll() is not None:
                 self.start(name)
-        wait_until(self.connected, seconds, "all hospitals connected")
+        wait_until(self.connected, "all hospitals connected", seconds=seconds)
         time.sleep(max(0.0, self.behind - time.time()))
 
     def wear(self, name: str, shim: Path) -> None:
@@ -227,16 +227,3 @@ class Federation:
             network.close()
         for disk in self.disks.values():
             disk.close()
-
-
-def wait_until(there: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait until something is the case.
-
-    Raises:
-        RuntimeError: it is not, after so many seconds.
-    """
-    limit = time.monotonic() + seconds
-    while not there():
-        if time.monotonic() > limit:
-            raise RuntimeError(f"{what}: not after {seconds:g} s")
-        time.sleep(0.1)

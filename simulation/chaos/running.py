@@ -4,15 +4,16 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from simulation.chaos.cases import COORDINATOR, Case
 from simulation.chaos.faults import inflict, prepare
-from simulation.chaos.federation import Federation, wait_until
+from simulation.chaos.federation import Federation
 from simulation.chaos.judging import Verdict, judge
-from simulation.chaos.processes import end, launch
 from simulation.chaos.studies import ROUNDS, RUN_SEED
 from simulation.chaos.twin import Twin
+from simulation.processes import end, launch, wait_until
 
 LIMIT_S, PAUSE_S, MOST_BY_HAND, LEFT_S = 420.0, 2.0, 5, 30.0
 
@@ -93,10 +94,11 @@ def _start(federation: Federation, name: str) -> "subprocess.Popen[bytes]":
 def _left_over(federation: Federation) -> str:
     """Return what is still not as before the case, after a while, or nothing."""
     federation.undress()
+    soon = partial(wait_until, seconds=LEFT_S)
     checks: tuple[Callable[[], object], ...] = (
-        lambda: wait_until(lambda: not _serving(federation), LEFT_S, "the ServerApp has ended"),
+        lambda: soon(lambda: not _serving(federation), "the ServerApp has ended"),
         federation.heal,
-        lambda: wait_until(lambda: not federation.orphans(), LEFT_S, "no process is left"),
+        lambda: soon(lambda: not federation.orphans(), "no process is left"),
     )
     for check in checks:
         try:

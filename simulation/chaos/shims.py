@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from simulation.chaos.processes import ROOT
+from simulation.processes import ROOT
 
 PACKAGES = ("client", "common", "server", "simulation", "pyproject.toml", "constraints.txt")
 LIFE_S, LEFT_S = 60.0, 30.0

@@ -1,7 +1,5 @@
 """The studies that are hurt: one for each privacy profile, small, of made-up patients."""
 
-from pathlib import Path
-
 PROFILES = ("none", "robust", "masked")
 SITES = {
     "none": ("ash", "birch"),
@@ -9,7 +7,7 @@ SITES = {
     "masked": ("ash", "birch", "elm", "fir"),
 }
 """Of four masked sites one may drop out; of three none may, for a sum of two protects nobody."""
-ROUNDS, SPARE, RUN_SEED, COHORT = 5, 3000, 7, "2026"
+ROUNDS, SPARE, RUN_SEED = 5, 3000, 7
 _HEAD = """schema = 1
 name = "chaos"
 purpose = "A rehearsal on made-up patients: what becomes of a run whose parts are hurt"
@@ -24,7 +22,7 @@ model = { hidden = 16 }
 algorithm = { name = "fomaml", inner_steps = 3 }
 episodes = { support = 5, query = 5 }
 """
-"""Features, task and a small model, for `simulation.federation_demo.write_patients`."""
+"""Features, task and a small model, for `simulation.founding.write_patients`."""
 _NOISE = f"clip_norm = 0.5\nnoise_multiplier = 100.0\ncoin = 0.5\nspare_rounds = {SPARE}\n"
 _PRIVACY = {
     "none": "",
@@ -51,7 +49,6 @@ def _site(name: str, profile: str) -> str:
     return f'{{ name = "{name}", patients = 500{weight} }}'
 
 
-def add_limits(site_file: Path, profile: str) -> None:
-    """Have a hospital's rules allow the study."""
-    with site_file.open("a") as rules:
-        rules.write(f"\n[limits]\n{_LIMITS[profile]}")
+def limits_of(profile: str) -> str:
+    """Return what a hospital's rules have to say for the study to be allowed."""
+    return f"\n[limits]\n{_LIMITS[profile]}"

@@ -5,11 +5,12 @@ import os
 import time
 from pathlib import Path
 
-from simulation.federation_demo import COHORT, HOSPITALS, KREA, LIMITS, STUDY, write_patients
+from simulation.federation_demo import HOSPITALS, KREA, LIMITS, STUDY
+from simulation.founding import COHORT, write_patients
 from tests.docker.engine import Project, say
 
 USER = 49999
-ROUNDS = 6
+ROUNDS = 12
 
 
 class Federation:

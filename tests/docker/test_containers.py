@@ -137,7 +137,7 @@ def test_a_run_goes_on_after_its_coordinator_was_killed_and_ends(federation: Fed
     said = federation.run()
     say(said)
     assert f"Run finished, {ROUNDS} of {ROUNDS} rounds" in said
-    assert 2 <= said.count(" closed, ") < ROUNDS
+    assert 1 <= said.count(" closed, ") < ROUNDS, "after the kill some, and none of those before"
 
 
 def test_the_patients_side_reaches_its_supernode_and_nothing_else(federation: Federation) -> None:

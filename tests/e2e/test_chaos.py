@@ -7,7 +7,7 @@ import pytest
 
 from simulation.chaos.__main__ import play
 from simulation.chaos.cases import EXECUTOR, FREEZE, KILL, SERVERAPP, draw_case
-from simulation.chaos.processes import end_leftovers
+from simulation.processes import end_leftovers
 
 SEEDS = (3, 54)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from simulation.chaos.processes import environment
 from simulation.chaos.shims import LIFE_S, clock_shim, set_clock, short_lived_shim
+from simulation.processes import environment
 
 CLOCKS = """
 import subprocess, sys, time

@@ -3,13 +3,14 @@
 import os
 import signal
 import subprocess
-from collections.abc import Collection, Iterator, Sequence
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from simulation.federation_demo import WARDROUND
-
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
+WARDROUND = [sys.executable, "-c", "from common.cli import main; main()"]
 
 
 def environment(folder: Path, code: Path = ROOT) -> dict[str, str]:
@@ -19,15 +20,16 @@ def environment(folder: Path, code: Path = ROOT) -> dict[str, str]:
     return kept | own
 
 
-def command(folder: Path, *words: str) -> str:
+def command(folder: Path, *words: str, seconds: float = 180.0) -> str:
     """Run a command of ours in the folder and return what it printed.
 
     Raises:
         RuntimeError: it failed.
+        TimeoutExpired: it took longer.
     """
     done = subprocess.run(  # noqa: S603 (our own commands)
         [*WARDROUND, *words], cwd=folder, env=environment(folder), capture_output=True,
-        text=True, check=False, timeout=180,
+        text=True, check=False, timeout=seconds,
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"wardround {' '.join(words)}: {done.stdout}{done.stderr}")
@@ -58,6 +60,21 @@ def end(process: "subprocess.Popen[bytes]", seconds: float = 20.0) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def wait_until(
+    there: Callable[[], bool], what: str, *, seconds: float = 240.0, every_s: float = 0.1
+) -> None:
+    """Wait until something is the case.
+
+    Raises:
+        RuntimeError: it is not, after so many seconds.
+    """
+    limit = time.monotonic() + seconds
+    while not there():
+        if time.monotonic() > limit:
+            raise RuntimeError(f"{what}: not after {seconds:g} s")
+        time.sleep(every_s)
 
 
 def child_of(parent: int, *marks: str) -> int:
