@@ -174,7 +174,7 @@ def _node_public(public: str) -> ec.EllipticCurvePublicKey:
     """Return the key that is spelled like this; one key has one spelling."""
     try:
         key = load_ssh_public_key(public.encode("ascii"))
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, NotImplementedError) as error:  # a compressed point
         raise _failure("no-node-key", "this is no node key") from error
     if not (isinstance(key, ec.EllipticCurvePublicKey) and _is_p384(key.curve)):
         raise _failure("no-node-key", "a node key is EC P-384")

@@ -146,6 +146,18 @@ def test_another_kind_of_key_or_spelling_is_refused() -> None:
         NodeKey.read(b"-----BEGIN", where="node.key")
 
 
+def test_a_key_whose_point_is_compressed_is_refused_too() -> None:
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    own = ec.generate_private_key(ec.SECP384R1()).public_key()
+    point = own.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    parts = (b"ecdsa-sha2-nistp384", b"nistp384", point)
+    body = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    with pytest.raises(CryptoError):
+        flower_form(f"ecdsa-sha2-nistp384 {base64.b64encode(body).decode()}")
+
+
 @given(st.text(max_size=200) | st.text("ecdsa-sha2-nistp384 ABC=+/", max_size=200))
 def test_whatever_is_no_node_key_raises_one_kind_of_error(public: str) -> None:
     with pytest.raises(CryptoError):
