@@ -1,5 +1,6 @@
 """Certificates that Python's TLS believes, and node keys in one spelling."""
 
+import base64
 import ssl
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -120,8 +121,6 @@ def test_flower_registers_the_bytes_that_it_makes_of_the_private_key() -> None:
 
 
 def test_a_node_fingerprint_is_that_of_ssh_keygen(tmp_path: Path) -> None:
-    import base64
-
     key = NodeKey.new()
     (tmp_path / "node.key.pub").write_text(key.public + "\n")
     command = ("ssh-keygen", "-lf", "node.key.pub")
