@@ -54,6 +54,32 @@ def test_ray_agrees_with_the_other_engines_and_leaves_no_process(
     assert not [p for p in _processes() if str(tmp_path) in p and "ray" in p]
 
 
+API = """
+import json, sys
+import wardround as wr
+
+small = wr.hospitals("synthetic", sites=12)
+run = wr.federate("reptile", small, rounds=2, engine=sys.argv[1], workers=1)
+print(json.dumps({name: value.tolist() for name, value in run.meta.items()}))
+"""
+
+
+def test_the_python_api_runs_the_apps_on_ray() -> None:
+    found = [_learned(engine) for engine in ("vectorized", "ray")]
+    assert found[0].keys() == found[1].keys()
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value, rtol=0, atol=1e-5)
+
+
+def _learned(engine: str) -> dict[str, torch.Tensor]:
+    """Return what a process of its own learns on an engine."""
+    words = [sys.executable, "-c", API, engine]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    last = json.loads(done.stdout.splitlines()[-1])
+    return {name: torch.tensor(value) for name, value in last.items()}
+
+
 def _command(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_text()
