@@ -22,9 +22,6 @@ Build = Callable[..., Any]
 Check = Callable[..., None]
 Each = Callable[[Episode], list[Episode]]
 
-# torch 2.13 itself still uses its deprecated torch.jit.script, once, when it first loads jvp.
-JVP_WARNS = "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-
 
 def cosine(one: Params, other: Params) -> float:
     return float(torch.cosine_similarity(flatten(one), flatten(other), dim=0))
@@ -96,7 +93,6 @@ def test_the_reference_model_agrees_with_higher(make_problem: Build, each_episod
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.filterwarnings(JVP_WARNS)
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])
 def test_one_step_is_the_query_gradient_less_a_hessian_vector_product(
     make_problem: Build, each_episode: Each, activation: type[nn.Module]

@@ -15,11 +15,6 @@ from common.parameters import Params
 Build = Callable[..., Any]
 Each = Callable[[Episode], list[Episode]]
 
-# torch 2.13 itself still uses its deprecated torch.jit.script, once, when it first loads jvp.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-)
-
 
 def settings_of(*, a: float, b: float, second_order: int) -> InnerSettings:
     return InnerSettings(inner_lr=a, options={"local_lr": b, "second_order": second_order})
