@@ -13,6 +13,7 @@ from common.algorithms.base import Algorithm, InnerSettings, episode_updates, fi
 from common.episodes import Episode, Rows
 from common.models import initialize, squared_error, weighted_loss
 from common.parameters import Params, flatten
+from tests.common.algorithms.gradients import each_episode
 
 Build = Callable[..., Any]
 PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
@@ -89,9 +90,7 @@ def test_the_order_of_episodes_does_not_change_the_update(make_problem: Build, n
 
 
 @pytest.mark.parametrize("name", EPISODIC)
-def test_the_update_is_the_mean_of_each_episodes_own(
-    make_problem: Build, each_episode: Callable[[Episode], list[Episode]], name: str
-) -> None:
+def test_the_update_is_the_mean_of_each_episodes_own(make_problem: Build, name: str) -> None:
     p, algorithm = make_problem(), find_algorithm(name)
     settings = settings_of(algorithm)
     meta = algorithm.initial(p.theta, settings)
