@@ -14,8 +14,8 @@ from server.coordinator.fleet import control_api, register_pending
 from server.coordinator.folder import CoordinatorFolder
 from server.coordinator.invitations import revoke
 from server.coordinator.serving import EdgeServer
-from tests.coordinating import invited, make_folder, serving, with_limits
-from tests.e2e.conftest import Flower, free_ports
+from tests.coordinating import free_ports, invited, make_folder, serving, with_limits
+from tests.e2e.conftest import Flower
 
 COORDINATOR = "coordinator"
 

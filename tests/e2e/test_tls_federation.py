@@ -22,7 +22,8 @@ from common.study import make_study, read_study, study_toml
 from server.app import app as server_app
 from server.state import INITIALIZATION_FILE, RoundRecord, read_records
 from simulation.grid import InProcessGrid
-from tests.e2e.conftest import ROOT, Flower, Settings, arguments, free_ports
+from tests.coordinating import free_ports
+from tests.e2e.conftest import ROOT, Flower, Settings, arguments
 from tests.e2e.keys import write_certificates, write_node_key
 from tests.hospital import hospital
 

@@ -22,7 +22,7 @@ from client.executor.flower import RuntimeQueue
 from client.executor.tasks import TaskLost, Unreachable
 from tests.client.executor.fakes import Reports, echo
 from tests.client.executor.runtime_api import FAB, NODE, RUN, SECRET, SuperNode
-from tests.e2e.conftest import free_ports
+from tests.coordinating import free_ports
 
 
 @pytest.fixture
