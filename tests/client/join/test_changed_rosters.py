@@ -1,5 +1,6 @@
 """A roster that somebody changes on its way is noticed, whatever is changed."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -53,6 +54,19 @@ def signed_by_all(folder: CoordinatorFolder, wards: dict[str, Hospital], study: 
     return roster
 
 
+@pytest.fixture
+def offer(
+    folder: CoordinatorFolder, signed_by_all: Roster, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[dict[str, Any]], None]:
+    """Offer what all have signed with Birch's entry changed."""
+
+    def changed_and_served(change: dict[str, Any]) -> None:
+        false = changed(signed_by_all, "Birch", **change)
+        serve(monkeypatch, false, rosters.votes(folder, signed_by_all))
+
+    return changed_and_served
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -62,14 +76,9 @@ def signed_by_all(folder: CoordinatorFolder, wards: dict[str, Hospital], study: 
     ids=lambda change: next(iter(change)),
 )
 def test_whatever_is_changed_after_hospitals_have_signed_makes_their_signatures_void(
-    folder: CoordinatorFolder,
-    wards: dict[str, Hospital],
-    signed_by_all: Roster,
-    monkeypatch: pytest.MonkeyPatch,
-    change: dict[str, Any],
+    wards: dict[str, Hospital], offer: Callable[[dict[str, Any]], None], change: dict[str, Any]
 ) -> None:
-    false = changed(signed_by_all, "Birch", **change)
-    serve(monkeypatch, false, rosters.votes(folder, signed_by_all))
+    offer(change)
     ash = wards["Ash"]
     why = hospital_side.take(ash, hospital_side.fetch(ash).roster, today=TODAY)
     assert "0 valid signatures" in why
@@ -80,14 +89,9 @@ def test_whatever_is_changed_after_hospitals_have_signed_makes_their_signatures_
     "change", [{"weight": 3.0}, {"name": "Boxwood"}], ids=lambda change: next(iter(change))
 )
 def test_a_roster_that_does_not_fit_the_study_is_not_even_shown(
-    folder: CoordinatorFolder,
-    wards: dict[str, Hospital],
-    signed_by_all: Roster,
-    monkeypatch: pytest.MonkeyPatch,
-    change: dict[str, Any],
+    wards: dict[str, Hospital], offer: Callable[[dict[str, Any]], None], change: dict[str, Any]
 ) -> None:
-    false = changed(signed_by_all, "Birch", **change)
-    serve(monkeypatch, false, rosters.votes(folder, signed_by_all))
+    offer(change)
     with pytest.raises(SettingsError, match="sites and weights are not those of the roster"):
         hospital_side.fetch(wards["Ash"])
 
