@@ -12,7 +12,7 @@ def test_privacy_names_profile_price_and_what_is_not_protected() -> None:
     text = report_html(make_results())
     assert "Profile masked." in text
     assert "Liars bend &lt;the&gt; sum." in text
-    assert "3.99" in text or "4.00" in text
+    assert "<td>3.75</td><td>2.11</td><td>1e-05</td>" in text
     assert "whoever knows the seed can take it off" in text
 
 
