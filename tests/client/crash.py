@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -163,13 +164,23 @@ def go_on(folder: Path, about: dict[str, Any]) -> None:
 
 
 def spend(folder: Path, about: dict[str, Any]) -> int:
-    """Return how many of thirty rounds of a run could be paid for."""
+    """Return how many of sixty rounds of a run could be paid for, beside another process."""
     ledger, paid = opened(folder, about), 0
-    for index in range(30):
+    meet(folder, about["run"])
+    for index in range(60):
         with suppress(PrivacyError):
             pay(ledger, about, Key(about["run"], index, THETA))
             paid += 1
     return paid
+
+
+def meet(folder: Path, name: str) -> None:
+    """Return once two processes are here, so that neither is done before the other begins."""
+    (folder / f"{name}.here").touch()
+    limit = time.monotonic() + 30
+    while len(list(folder.glob("*.here"))) < 2:
+        assert time.monotonic() < limit, "the other process does not come"
+        time.sleep(0.001)
 
 
 def program(*arguments: str) -> "subprocess.Popen[str]":

@@ -24,11 +24,11 @@ def test_a_process_that_keeps_the_ledger_is_not_waited_for_forever(
 
 
 def test_processes_that_share_a_ledger_never_spend_more_than_was_reserved(tmp_path: Path) -> None:
-    cost = cost_of(rounds=40)
+    cost = cost_of(rounds=90)
     ledger = ledger_with(tmp_path, cost)
     given = [json.dumps(about(cost) | {"run": f"run-{i}"}) for i in range(2)]
     started = [program("spend", str(tmp_path), each) for each in given]
     paid = [int(process.communicate(timeout=60)[0]) for process in started]
-    assert sum(paid) == 40
-    assert ledger.debits(cost.study, "gradient") == 40  # it has read what the others added
-    assert again(tmp_path).head.seq == 42
+    assert sum(paid) == 90
+    assert ledger.debits(cost.study, "gradient") == 90  # it has read what the others added
+    assert again(tmp_path).head.seq == 92
