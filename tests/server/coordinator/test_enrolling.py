@@ -52,17 +52,26 @@ def test_a_secret_serves_once(folder: CoordinatorFolder) -> None:
         enrolling.join(folder, ward().application(code), now=NOW)
 
 
-def test_of_many_who_use_one_secret_at_once_one_joins(folder: CoordinatorFolder) -> None:
+def test_of_many_who_use_one_secret_at_once_one_joins(
+    folder: CoordinatorFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, outcomes = invited(folder), list[str]()
     texts = [ward().application(code) for _ in range(8)]
+    together, check = threading.Barrier(len(texts)), vars(enrolling)["_check_invitation"]
+
+    def slow(*given: object) -> None:
+        check(*given)
+        time.sleep(0.02)  # time for the others to find the secret unused as well
 
     def attempt(text: str) -> None:
+        together.wait(timeout=10)
         try:
             enrolling.join(folder, text, now=NOW)
             outcomes.append("joined")
         except InvalidMessage as error:
             outcomes.append(error.code)
 
+    monkeypatch.setattr(enrolling, "_check_invitation", slow)
     threads = [threading.Thread(target=attempt, args=(text,)) for text in texts]
     for thread in threads:
         thread.start()
