@@ -24,6 +24,7 @@ from common.enrolment import (
     Proven,
     Question,
     Rotation,
+    apply,
     prove,
 )
 from common.invitation import Invitation
@@ -74,19 +75,12 @@ class Ward(NamedTuple):
     identity: SigningKey
     node: NodeKey
 
-    def wish(self, code: Invitation, **changes: str) -> Join:
-        return Join(
-            authority=code.authority,
-            invitation=code.hash,
-            site=self.name,
-            identity=self.identity.public.hex(),
-            node=self.node.public,
-        ).model_copy(update=changes)
-
     def application(self, code: Invitation, **changes: str) -> str:
         """Return what a hospital posts to join; changes: of its Join, before it is signed."""
-        proven = prove(self.wish(code, **changes), self.identity, self.node, JOIN)
-        return Application(secret=code.secret.hex(), join=proven).text
+        made = apply(code, self.name, self.identity, self.node)
+        wish = Join.read(made.join.statement).model_copy(update=changes)
+        proven = prove(wish, self.identity, self.node, JOIN)
+        return made.model_copy(update={"join": proven}).text
 
     def rotation(self, authority: str, new: NodeKey, *, old: str = "") -> str:
         asked = Rotation(

@@ -1,27 +1,28 @@
 """Hospital nodes for tests: a folder with rules, patients, keys and an approved study."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import tomli_w
 
+import client.site
 from client.budget import open_cohort
+from client.gate.approvals import approved_studies
 from client.gate.proposal import approve, weigh
 from client.hospital import Hospital, open_hospital
+from client.lines import LEDGER_BOOK
+from client.site import Opened, open_site
 from client.site_file import SITE_FILE, STATE
 from common.crypto import SigningKey
-from common.privacy.masking.roster import (
-    Roster,
-    RosterSite,
-    SignedRoster,
-    roster_text,
-    sign_roster,
-)
+from common.privacy.masking.roster import Roster, RosterSite, SignedRoster, roster_text, sign_roster
 from common.signed_study import seal_path, seal_study
 from common.study import Study, study_toml
 
@@ -117,3 +118,39 @@ def hospital(
     if approved:
         approve(weigh(made, path, cohort=COHORT), now=time.time())
     return {"node": str(folder)}
+
+
+def state_of(node: Node) -> Path:
+    return Path(str(node["node"])) / STATE
+
+
+def open_node(node: Node) -> Opened:
+    """Open the node's site for the one study that it has approved."""
+    (study,) = approved_studies(state_of(node))
+    return open_site(node, {}, study)
+
+
+def reopen_node(node: Node) -> Opened:
+    """Open it as after a restart."""
+    client.site._of_hospital.cache_clear()
+    return open_node(node)
+
+
+def debits(node: Node, kind: str) -> int:
+    """Return how many releases of a kind, gradient or metric, the node's ledger has paid for."""
+    lines = (state_of(node) / LEDGER_BOOK.file).read_text().splitlines()
+    return sum(json.loads(line)["kind"] == kind for line in lines)
+
+
+def debits_at_draws(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, node: Node, kind: str
+) -> list[int]:
+    """Return a list that notes how many debits there are whenever `module` draws noise anew."""
+    seen: list[int] = []
+
+    def key() -> bytes:
+        seen.append(debits(node, kind))
+        return bytes(range(32))
+
+    monkeypatch.setattr(module, "fresh_key", key)
+    return seen

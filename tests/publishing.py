@@ -10,6 +10,7 @@ import torch
 
 from common.aggregation import weighted_sum
 from common.learner import make_learner
+from common.publication.checks import check_folder
 from common.publication.manifest import MANIFEST, METRICS, SIGNATURE, Manifest, entries, sign
 from common.signed_study import seal_path, seal_study
 from common.study import Study, make_study, read_study, study_toml
@@ -128,3 +129,17 @@ def remade(
     (folder / SIGNATURE).unlink(missing_ok=True)
     if key:
         (folder / SIGNATURE).write_bytes(sign(new, key))
+
+
+def holds(folder: Path, key: str = "") -> bool:
+    """Whether a published folder passes all checks."""
+    return all(check.holds for check in check_folder(folder, key=key))
+
+
+def loaded(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def everything(folder: Path) -> bytes:
+    """Return the bytes of all files, one after the other."""
+    return b"\n".join(p.read_bytes() for p in sorted(folder.iterdir()))

@@ -1,9 +1,10 @@
 """The adapter to Flower's Runtime API, as flwr 1.41 has it: the local SuperNode's tasks.
 
 With client/executor/supernode.py this is all of our code that knows Flower's internals;
-tests/client/executor/test_contract.py holds both against the installed version. Three habits of
-Flower's own executor are left out on purpose: a retry invoker, which answers HTTP 401 by SIGINT to
-the whole process; a heartbeat that does the same; and the text of exceptions in replies.
+tests/client/executor/test_contract.py and test_supernode.py hold them against the installed
+version. Three habits of Flower's own executor are left out on purpose: a retry invoker, which
+answers HTTP 401 by SIGINT to the whole process; a heartbeat that does the same; and the text of
+exceptions in replies.
 """
 
 import time

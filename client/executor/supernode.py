@@ -3,7 +3,7 @@
     python -m client.executor.supernode OPTIONS OF flower-supernode
 
 It reaches the coordinator and has no patients. Four names of flwr 1.41 are set from outside, which
-tests/client/executor/test_contract.py holds against the installed version: the module's clock, so
+tests/client/executor/test_supernode.py holds against the installed version: the module's clock, so
 that it asks soon after work and every 3 s when idle, in place of 3 s always; the first wait for an
 object, 1 s; what follows when nothing was received, so that a reply that is there is sent; and the
 client of the fleet API, so that the parent is told how each call went.

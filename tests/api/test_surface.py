@@ -1,11 +1,10 @@
 """The public names and signatures: whoever changes them does so on purpose."""
 
 import inspect
-import subprocess
-import sys
 from pathlib import Path
 
 import wardround
+from tests.importing import modules_after
 
 ROOT = Path(__file__).parents[2]
 SURFACE = {
@@ -78,11 +77,6 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_an_algorithm_needs_nothing_that_a_hospital_lacks() -> None:
     names = "Algorithm, Episode, Loss, Option, Params, adapt, constant, gradient_of, rows_of"
-    script = f"import sys, wardround; print(*sys.modules); from wardround import {names}; "
-    script += "print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
-    )
-    first, then = (set(line.split()) for line in done.stdout.splitlines())
-    assert not {"torch", "common"} & first
-    assert not {"pandas", "scipy", "matplotlib", "flwr", "simulation", "pydantic"} & then
+    assert not {"torch", "common"} & modules_after("import wardround")
+    heavy = {"pandas", "scipy", "matplotlib", "flwr", "simulation", "pydantic"}
+    assert not heavy & modules_after(f"from wardround import {names}")

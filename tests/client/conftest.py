@@ -1,4 +1,4 @@
-"""A model folder that nobody trained, and a hospital's table for it."""
+"""A model folder that nobody trained, a hospital's table for it, and a ledger in use."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from client.export import NotExportable
+from client.ledger import Ledger
 from client.own import find_task, read_labelled
 from client.personal import Fit, Personal, fit
 from common.learner import make_learner
@@ -18,8 +19,10 @@ from common.personal.conformal import Reference
 from common.personal.gate import Gate, Scale
 from common.personal.portfolio import Kind, Portfolio, Rule, read_portfolio, write_portfolio
 from common.personal.starts import Start
+from common.privacy.cost import StudyCost
 from common.randomness import generator
 from common.study import Study, make_study
+from tests.client.ledgers import cost_of, ledger_with, pay
 
 Settings = dict[str, Any]
 
@@ -141,3 +144,17 @@ def without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
         raise NotExportable("not in this test")
 
     monkeypatch.setattr("client.adapting.export", none)
+
+
+@pytest.fixture
+def cost() -> StudyCost:
+    return cost_of(rounds=6)
+
+
+@pytest.fixture
+def used(tmp_path: Path, cost: StudyCost) -> Ledger:
+    """A ledger of five lines: open, reserve, three debits."""
+    ledger = ledger_with(tmp_path, cost)
+    for index in range(3):
+        pay(ledger, cost, index)
+    return ledger

@@ -1,4 +1,4 @@
-"""A site that is killed at any instant between being asked and having sent; run as a program.
+"""A site that is killed between being asked and having sent, or not alone; run as a program.
 
 Each command works in a folder that holds a ledger with one reserved study, and appends to `sent`
 whatever leaves the site. Forking needs a process without threads, so tests start this one.
@@ -8,8 +8,11 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,6 +21,7 @@ import numpy as np
 
 from client.ledger import Ledger
 from client.stored import Key, Vector, keep, resend
+from common.errors import PrivacyError
 
 ROOT = Path(__file__).parents[2]
 WATCHED = tuple(
@@ -36,17 +40,21 @@ def answer(folder: Path, about: dict[str, Any], index: int, ledger: Ledger) -> N
     key = Key("run-1", index, THETA)
     vector = resend(folder / "releases", key)
     if vector is None:
-        seq = ledger.debit(
-            "gradient",
-            study=about["study"],
-            run=key.run,
-            round_index=index,
-            theta_sha256=THETA,
-            parameters=about["parameters"],
-        )
+        seq = pay(ledger, about, key)
         vector = draw()
         keep(folder / "releases", key, vector, debit=seq)
     send(folder, vector)
+
+
+def pay(ledger: Ledger, about: dict[str, Any], key: Key) -> int:
+    return ledger.debit(
+        "gradient",
+        study=about["study"],
+        run=key.run,
+        round_index=key.round_index,
+        theta_sha256=key.theta_sha256,
+        parameters=about["parameters"],
+    )
 
 
 def draw() -> Vector:
@@ -155,8 +163,34 @@ def go_on(folder: Path, about: dict[str, Any]) -> None:
         release(folder, about, index)
 
 
+def spend(folder: Path, about: dict[str, Any]) -> int:
+    """Return how many of sixty rounds of a run could be paid for, beside another process."""
+    ledger, paid = opened(folder, about), 0
+    meet(folder, about["run"])
+    for index in range(60):
+        with suppress(PrivacyError):
+            pay(ledger, about, Key(about["run"], index, THETA))
+            paid += 1
+    return paid
+
+
+def meet(folder: Path, name: str) -> None:
+    """Return once two processes are here, so that neither is done before the other begins."""
+    (folder / f"{name}.here").touch()
+    limit = time.monotonic() + 30
+    while len(list(folder.glob("*.here"))) < 2:
+        assert time.monotonic() < limit, "the other process does not come"
+        time.sleep(0.001)
+
+
+def program(*arguments: str) -> "subprocess.Popen[str]":
+    """Start this file."""
+    command, pipe = [sys.executable, __file__, *arguments], subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT)
+
+
 if __name__ == "__main__":
     command, place, given = sys.argv[1:]
-    commands = {"sweep": sweep, "tear": tear, "go-on": go_on}
+    commands = {"sweep": sweep, "tear": tear, "go-on": go_on, "spend": spend}
     done = commands[command](Path(place), json.loads(given))
     sys.stdout.write(json.dumps(done))

@@ -2,45 +2,18 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from client.chain import Chain
 from client.ledger import Ledger
 from client.lines import LEDGER_BOOK, digest
 from common.crypto import fresh_key
 from common.errors import PrivacyError
 from common.privacy.cost import StudyCost
-from tests.client.test_ledger import IDENTITY, THETA, again, cost_of, ledger_with, now, pay
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def cost() -> StudyCost:
-    return cost_of(rounds=6)
-
-
-@pytest.fixture
-def used(tmp_path: Path, cost: StudyCost) -> Ledger:
-    """A ledger of five lines: open, reserve, three debits."""
-    ledger = ledger_with(tmp_path, cost)
-    for index in range(3):
-        pay(ledger, cost, index)
-    return ledger
-
-
-def lines_of(folder: Path) -> list[bytes]:
-    return (folder / LEDGER_BOOK.file).read_bytes().splitlines(keepends=True)
-
-
-def put(folder: Path, lines: list[bytes]) -> None:
-    (folder / LEDGER_BOOK.file).write_bytes(b"".join(lines))
+from tests.client.ledgers import IDENTITY, again, ledger_with, lines_of, now, pay, put
 
 
 @pytest.mark.usefixtures("used")
@@ -212,135 +185,3 @@ def test_a_clock_that_was_set_back_is_refused(
     pay(drifting, cost, 3)
     with pytest.raises(PrivacyError, match=r"clock stands 1 s before .*line 6\)"):
         pay(drifting, cost, 4)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99, 1.0])
-def test_a_torn_last_line_is_one_full_debit_and_the_ledger_goes_on(
-    tmp_path: Path, used: Ledger, cost: StudyCost, share: float
-) -> None:
-    *whole, last = lines_of(tmp_path)
-    torn = last[: max(1, int(share * (len(last) - 1)))]
-    anchor = {"seq": 4, "digest": digest(whole[-1][:-1])}
-    (tmp_path / LEDGER_BOOK.anchor).write_text(json.dumps(anchor))  # as a crash leaves it
-    put(tmp_path, [*whole, torn])
-    mended = again(tmp_path)
-    assert mended.debits(cost.study, "gradient") == 3
-    assert lines_of(tmp_path)[4].startswith(torn + b"\x1e{")
-    assert mended.head.seq == 5
-    pay(mended, cost, 3)
-    assert again(tmp_path).debits(cost.study, "gradient") == 4
-
-
-def test_a_torn_line_counts_against_every_open_reservation_and_never_beyond_it(
-    tmp_path: Path,
-) -> None:
-    one, two, full = cost_of("one", 3, releases=2), cost_of("two", 3), cost_of("full", 1)
-    ledger = ledger_with(tmp_path, one, two, full)
-    pay(ledger, full)
-    for _ in range(2):
-        with (tmp_path / LEDGER_BOOK.file).open("ab") as file:
-            file.write(b'{"kind":"gra')
-        ledger = again(tmp_path)
-    assert [ledger.debits(c.study, "gradient") for c in (one, two, full)] == [2, 2, 1]
-    assert ledger.debits(one.study, "metric") == 2
-    assert ledger.balance("2025").spent <= ledger.balance("2025").reserved
-
-
-def test_mending_a_torn_line_may_itself_be_cut_off(
-    tmp_path: Path, used: Ledger, cost: StudyCost
-) -> None:
-    for _ in range(3):
-        with (tmp_path / LEDGER_BOOK.file).open("ab") as file:
-            file.write(b'abc\x1e{"torn":')
-    assert again(tmp_path).debits(cost.study, "gradient") == 4
-    altered = (tmp_path / LEDGER_BOOK.file).read_bytes().replace(b"abc\x1e", b"abd\x1e", 1)
-    (tmp_path / LEDGER_BOOK.file).write_bytes(altered)
-    with pytest.raises(PrivacyError, match=r"torn record were altered .*line 6\)"):
-        again(tmp_path)
-
-
-def test_a_write_that_fails_is_a_debit_and_an_error(
-    tmp_path: Path, used: Ledger, cost: StudyCost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write = os.write
-
-    def full_disk(descriptor: int, data: bytes) -> int:
-        if len(data) < 100:
-            raise OSError(28, "No space left on device")
-        return write(descriptor, data[:50])
-
-    def bad_anchor(*_: object) -> None:
-        raise OSError(5, "Input/output error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("client.chain.os.write", full_disk)
-        with pytest.raises(OSError, match="No space"):
-            pay(used, cost, 3)
-    assert used.debits(cost.study, "gradient") == 4
-    with monkeypatch.context() as patch:
-        patch.setattr("client.chain.write_anchor", bad_anchor)
-        with pytest.raises(OSError, match="Input"):
-            pay(used, cost, 4)
-    assert used.debits(cost.study, "gradient") == 5
-    assert again(tmp_path).debits(cost.study, "gradient") == 5
-
-
-def test_an_interrupted_call_leaves_no_ledger_that_counts_too_little(
-    tmp_path: Path, used: Ledger, cost: StudyCost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("client.account.Account.add", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            pay(used, cost, 3)
-    for use in (lambda: pay(used, cost, 4), lambda: used.balance("2025")):
-        with pytest.raises(PrivacyError, match=r"written and not counted \(.*line 6\)"):
-            use()
-    assert again(tmp_path).debits(cost.study, "gradient") == 4
-
-
-def test_a_process_that_keeps_the_ledger_is_not_waited_for_forever(
-    tmp_path: Path, used: Ledger, cost: StudyCost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("client.chain._PATIENCE_S", 0.05)
-    other, _ = Chain.open(tmp_path, IDENTITY, now)
-    with other.locked(), pytest.raises(PrivacyError, match=r"another process .*line 6\)"):
-        pay(used, cost, 3)
-    assert pay(used, cost, 3) == 6
-
-
-def test_processes_that_share_a_ledger_never_spend_more_than_was_reserved(tmp_path: Path) -> None:
-    cost = cost_of(rounds=40)
-    ledger = ledger_with(tmp_path, cost)
-    parameters = cost.gradients.noise_multiplier, cost.gradients.coin, cost.clip_norm
-    script = (
-        "import sys; from pathlib import Path; from client.ledger import Ledger\n"
-        "from common.errors import PrivacyError\n"
-        f"ledger = Ledger.open(Path(sys.argv[1]), bytes.fromhex('{IDENTITY.hex()}'), "
-        f"lambda: {now()})\n"
-        f"values = dict(zip(('noise_multiplier', 'coin', 'clip_norm'), {parameters}))\n"
-        "paid = 0\n"
-        "for index in range(30):\n"
-        "    try:\n"
-        f"        ledger.debit('gradient', study='{cost.study}', run=sys.argv[2], "
-        f"round_index=index, theta_sha256='{THETA}', parameters=values)\n"
-        "        paid += 1\n"
-        "    except PrivacyError:\n"
-        "        pass\n"
-        "print(paid)\n"
-    )
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path), f"run-{i}"],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-        for i in range(2)
-    ]
-    paid = [int(process.communicate(timeout=60)[0]) for process in started]
-    assert sum(paid) == 40
-    assert ledger.debits(cost.study, "gradient") == 40  # it has read what the others added
-    assert again(tmp_path).head.seq == 42

@@ -1,7 +1,5 @@
 import csv
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 from client.commands import adapt, benefit, predict
 from common.errors import RunFolderError, SettingsError
 from common.study import Study, study_toml
+from tests.importing import modules_after
 
 Table = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("without_onnx")
@@ -83,12 +82,6 @@ def test_a_failed_adapt_writes_nothing_and_an_old_model_stays(
 
 
 def test_importing_the_commands_imports_nothing_heavy() -> None:
-    script = "import sys, client.commands; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        check=True,
+    assert not {"torch", "numpy", "pandas", "pydantic", "flwr"} & modules_after(
+        "import client.commands"
     )
-    assert not {"torch", "numpy", "pandas", "pydantic", "flwr"} & set(done.stdout.split())

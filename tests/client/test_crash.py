@@ -2,8 +2,6 @@
 
 import json
 import random
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -12,38 +10,26 @@ from typing import Any
 import pytest
 
 from common.errors import PrivacyError
-from common.privacy.cost import StudyCost, gradient_parameters
-from tests.client.crash import ROOT, opened, release, sent
-from tests.client.test_ledger import IDENTITY, cost_of, ledger_with, now
+from common.privacy.cost import StudyCost
+from tests.client.crash import opened, program, release, sent
+from tests.client.ledgers import about, cost_of, ledger_with
 
 
 def begun(folder: Path, rounds: int) -> tuple[StudyCost, dict[str, Any]]:
     cost = cost_of(rounds=rounds)
     folder.mkdir()
     ledger_with(folder, cost, cap=100)
-    about = {
-        "identity": IDENTITY.hex(),
-        "now": now(),
-        "study": cost.study,
-        "parameters": gradient_parameters(cost.gradients, cost.clip_norm),
-    }
-    return cost, about
+    return cost, about(cost)
 
 
-def program(*arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, str(ROOT / "tests/client/crash.py"), *arguments]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT)
-
-
-def results(command: str, folder: Path, about: dict[str, Any]) -> list[dict[str, int]]:
-    out, _ = program(command, str(folder), json.dumps(about)).communicate(timeout=120)
+def results(command: str, folder: Path, given: dict[str, Any]) -> list[dict[str, int]]:
+    out, _ = program(command, str(folder), json.dumps(given)).communicate(timeout=120)
     return json.loads(out)  # type: ignore[no-any-return]
 
 
 def test_a_kill_before_any_line_of_a_release_never_gains_one(tmp_path: Path) -> None:
-    _, about = begun(tmp_path / "site", 10)
-    found = results("sweep", tmp_path / "site", about)
+    _, given = begun(tmp_path / "site", 10)
+    found = results("sweep", tmp_path / "site", given)
     assert len(found) > 150  # lines between being asked and having sent
     for one in found:
         assert one["sent"] <= one["debits"] <= 2, one
@@ -55,8 +41,8 @@ def test_a_kill_before_any_line_of_a_release_never_gains_one(tmp_path: Path) -> 
 
 
 def test_a_kill_within_the_writing_of_a_debit_wastes_it(tmp_path: Path) -> None:
-    _, about = begun(tmp_path / "site", 10)
-    found = results("tear", tmp_path / "site", about)
+    _, given = begun(tmp_path / "site", 10)
+    found = results("tear", tmp_path / "site", given)
     assert not any(one["lived"] or one["sent_at_once"] for one in found)
     assert [one["debits"] for one in found] == [1, *[2] * (len(found) - 1)]
     assert {one["sent"] for one in found} == {1}
@@ -64,20 +50,20 @@ def test_a_kill_within_the_writing_of_a_debit_wastes_it(tmp_path: Path) -> None:
 
 def test_a_site_that_is_killed_again_and_again_stops_at_the_cap(tmp_path: Path) -> None:
     folder = tmp_path / "site"
-    cost, about = begun(folder, 40)
+    cost, given = begun(folder, 40)
     rng, start, kills = random.Random(0), 0, 0
     while True:
-        process = program("go-on", str(folder), json.dumps(about | {"from": start}))
+        process = program("go-on", str(folder), json.dumps(given | {"from": start}))
         enough = sent(folder) + rng.randrange(1, 9)
         while process.poll() is None and sent(folder) < enough:
             time.sleep(rng.random() / 500)
         process.kill()
         said = process.communicate()[1]
-        assert sent(folder) <= opened(folder, about).debits(cost.study, "gradient") <= 40
+        assert sent(folder) <= opened(folder, given).debits(cost.study, "gradient") <= 40
         if "all 40 gradient releases" in said:
             break
         start, kills = start + rng.randrange(9), kills + 1
     assert kills >= 3
     with pytest.raises(PrivacyError, match="all 40 gradient releases"):
-        release(folder, about, 9_999)
-    assert sent(folder) <= opened(folder, about).debits(cost.study, "gradient") == 40
+        release(folder, given, 9_999)
+    assert sent(folder) <= opened(folder, given).debits(cost.study, "gradient") == 40

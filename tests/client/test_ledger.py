@@ -1,55 +1,15 @@
 import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from client.ledger import Ledger
-from common.crypto import fresh_key
 from common.errors import PrivacyError
 from common.privacy.accounting import GradientRounds, MetricReleases, epsilon
-from common.privacy.cost import StudyCost, gradient_parameters, metric_parameters, study_cost
-from tests.private_study import PRIVATE, VOTERS, private
-
-IDENTITY = fresh_key()
-THETA = "ab" * 32
-
-
-def now() -> float:
-    return 1_700_000_000.0
-
-
-def cost_of(name: str = "wards", rounds: int = 2, releases: int = 0) -> StudyCost:
-    """A small study: so many rounds with noise 2.16 and coin .1."""
-    measured = {"sites": VOTERS, "evaluation": {"metric_releases": releases}} if releases else {}
-    study = private(name=name, server={"rounds": rounds}, privacy=PRIVATE, **measured)
-    return study_cost(study, "Ash", group_wise=True)
-
-
-def ledger_with(folder: Path, *costs: StudyCost, cap: float = 10.0) -> Ledger:
-    ledger = Ledger.create(folder, IDENTITY, now)
-    ledger.open_cohort("2025", cap=cap)
-    for cost in costs:
-        ledger.reserve(cost, cohort="2025")
-    return ledger
-
-
-def pay(ledger: Ledger, cost: StudyCost, index: int = 0, **changes: Any) -> int:
-    """Debit an update in a round, with one thing changed."""
-    about: dict[str, Any] = {
-        "study": cost.study,
-        "run": "run-1",
-        "round_index": index,
-        "theta_sha256": THETA,
-        "parameters": gradient_parameters(cost.gradients, cost.clip_norm),
-    }
-    return ledger.debit("gradient", **about | changes)
-
-
-def again(folder: Path, clock: Callable[[], float] = now) -> Ledger:
-    return Ledger.open(folder, IDENTITY, clock)
+from common.privacy.cost import StudyCost, gradient_parameters, metric_parameters
+from tests.client.ledgers import IDENTITY, THETA, again, cost_of, ledger_with, now, pay
 
 
 def test_what_is_spent_is_the_cost_of_the_debits_so_far(tmp_path: Path) -> None:

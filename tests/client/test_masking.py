@@ -1,6 +1,7 @@
 """What a site remembers of secure aggregation: sealed, its own, and on disk before a reply."""
 
 import stat
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -115,9 +116,13 @@ def test_two_at_a_time_take_turns(stage: Stage) -> None:
     server = Server(stage, stage.set_up())
     call, codes = call_of(server.session, 0, 1, stage.names), list[str]()
 
+    def vector() -> NDArray[np.float64]:
+        time.sleep(0.05)  # time for the other to read the same state
+        return np.zeros(DIM)
+
     def ask(member: Masker) -> None:
         try:
-            member.masked_input(call, THETA, lambda: np.zeros(DIM))
+            member.masked_input(call, THETA, vector)
             codes.append("masked")
         except InvalidMessage as error:
             codes.append(error.code)

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from common.messages.purposes import UPDATES, VOTES
 from common.privacy.masking.state import State
 from common.study import Study, study_toml
 from tests.hospital import write_rules
+from tests.importing import modules_after
 from tests.private_study import VOTERS, private
 
 Capture = pytest.CaptureFixture[str]
@@ -161,16 +160,8 @@ def test_an_identity_is_its_owners_only_and_never_replaced(tmp_path: Path) -> No
 
 
 def test_importing_the_commands_imports_nothing_heavy() -> None:
-    script = "import sys, client.node_commands; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        check=True,
-    )
     heavy = {"torch", "numpy", "pandas", "pydantic", "flwr", "cryptography", "dp_accounting"}
-    assert not heavy & set(done.stdout.split())
+    assert not heavy & modules_after("import client.node_commands")
 
 
 def test_a_node_that_has_given_up_is_let_in_again_by_hand(

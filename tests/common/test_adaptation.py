@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import Tensor
 from torch.func import grad
-from torch.nn import functional
 
 from common.adaptation import adapt, constant_rates, inner_step
 from common.episodes import Rows
 from common.parameters import Params
+from tests.common.by_torch import sgd
 
 
 def parabola(params: Params, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
@@ -57,14 +57,7 @@ def test_steps_equal_those_of_torchs_own_sgd(
     rows = Rows(*(part[0] for part in p.episodes.support))
     rates = constant_rates(p.theta, 0.3)
     phi = adapt(p.loss, p.theta, rows, rates, steps=5, second_order=second_order)
-
-    p.model.load_state_dict(p.theta)
-    sgd = torch.optim.SGD(p.model.parameters(), lr=0.3)
-    for _ in range(5):
-        sgd.zero_grad()
-        torch.autograd.backward(functional.cross_entropy(p.model(rows.x), rows.y))
-        sgd.step()
-    expected = {name: value.detach() for name, value in p.model.named_parameters()}
+    expected = sgd(p, [rows], lr=0.3, epochs=5)
     torch.testing.assert_close(phi, expected, rtol=0, atol=1e-12)
 
 

@@ -10,17 +10,8 @@ from torch.nn import functional
 
 from common.algorithms.base import InnerSettings, update
 from common.algorithms.maml import MAML
-from common.models import (
-    cross_entropy,
-    initialize,
-    perceptron,
-    squared_error,
-    weighted_loss,
-)
+from common.models import cross_entropy, initialize, perceptron, squared_error, weighted_loss
 from common.parameters import Params
-
-# torch 2.13 itself still uses its deprecated torch.jit.script, once, when it first loads jvp.
-JVP_WARNS = "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
 
 
 def test_the_reference_model_is_inputs_hidden_relu_outputs() -> None:
@@ -89,7 +80,6 @@ def test_without_padding_the_loss_is_torchs_own_mean_cross_entropy() -> None:
     torch.testing.assert_close(ours, functional.cross_entropy(model(x), y))
 
 
-@pytest.mark.filterwarnings(JVP_WARNS)
 def test_padding_changes_neither_the_loss_nor_its_first_two_derivatives() -> None:
     model, theta = initialize(lambda: perceptron(3), 0)
     theta = {name: p.double() for name, p in theta.items()}

@@ -136,7 +136,7 @@ def test_a_malformed_request_is_refused_with_its_code(request_: VotesRequest, co
         ({3: 2**63 - 1}, 1, False),
     ],
 )
-def test_votes_that_the_declared_patients_cannot_give_are_refused(
+def test_votes_are_taken_up_to_what_the_declared_patients_can_give(
     changes: dict[int, int], sites: int, fine: bool
 ) -> None:
     counts = np.zeros(CELLS, dtype=np.int64)

@@ -3,8 +3,6 @@
 import re
 import runpy
 import shlex
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import click
 import pytest
 
 from tests.documents import DOCS, PAGES, ROOT, code_in_text, commands, lines_of_code, program
+from tests.importing import modules_after
 
 BY_HAND = [page for page in PAGES if page not in ("docs/commands.md", "CHANGELOG.md")]
 LINE = re.compile(r"(?:\$ )?(?:\.venv/bin/)?(?:[A-Z_]+=\S+ )*(wardround .*)")
@@ -137,8 +136,5 @@ def test_every_command_and_option_has_a_help_text() -> None:
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
-    script = "import sys; from common.cli import make_app; make_app(); print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
-    )
-    assert not {"torch", "flwr", "sklearn", "pandas", "scipy"} & set(done.stdout.split())
+    modules = modules_after("from common.cli import make_app; make_app()")
+    assert not {"torch", "flwr", "sklearn", "pandas", "scipy"} & modules

@@ -10,11 +10,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.coordinating import free_ports
 
 ROOT = Path(__file__).parents[2]
 LAST_LINES = 60
@@ -180,15 +182,6 @@ class Flower:
 def arguments(settings: Settings) -> str:
     """Return settings as Flower's command line takes them: no blanks around the equals sign."""
     return " ".join(f"{key}={json.dumps(value)}" for key, value in settings.items())
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that are free on loopback, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import tomli_w
 
 from client.join.joining import join, rotate_key
 from client.site_file import STATE
@@ -14,10 +13,9 @@ from server.coordinator.fleet import control_api, register_pending
 from server.coordinator.folder import CoordinatorFolder
 from server.coordinator.invitations import revoke
 from server.coordinator.serving import EdgeServer
-from tests.coordinating import invited, make_folder, serving, with_limits
-from tests.e2e.conftest import Flower, free_ports
-
-COORDINATOR = "coordinator"
+from tests.coordinating import free_ports, invited, make_folder, serving, with_limits
+from tests.e2e.conftest import Flower
+from tests.e2e.superlink import start_superlink
 
 
 @pytest.mark.e2e
@@ -31,7 +29,7 @@ def test_a_hospital_joins_by_code_and_is_online_until_it_is_revoked(
     with serving(EdgeServer(folder)):
         queued = join(invited(folder).code, node, "Ash")
         assert not queued.receipt.registered  # there is no SuperLink yet
-        start_superlink(flower, folder)
+        start_its_superlink(flower, folder)
         assert wait(lambda: register_pending(folder)), "the key is not registered"
 
         for path in ("/v1/control/list-nodes", "/v1/runtime/acquire-task", "/openapi.json"):
@@ -76,27 +74,16 @@ def wait(there: object, *, seconds: float = 90) -> bool:
     return True
 
 
-def start_superlink(flower: Flower, folder: CoordinatorFolder) -> None:
-    settings = folder.settings.superlink
-    flower.start(
-        "superlink",
-        "flower-superlink",
-        *("--host", settings.host, "--port", str(settings.port)),
-        *("--ssl-ca-certfile", str(folder.ca)),
-        *("--ssl-certfile", str(folder.server_certificate)),
-        *("--ssl-keyfile", str(folder.server_certificate)),
-        "--enable-supernode-auth",
-        *("--database", str(folder.path / folder.settings.paths.superlink)),
-        *("--isolation", "process"),
-        *("--superexec-auth-secret-file", str(folder.executor_secret)),
-        "--disable-runtime-dependency-installation",
-        party=COORDINATOR,
+def start_its_superlink(flower: Flower, folder: CoordinatorFolder) -> None:
+    start_superlink(
+        flower,
+        folder.settings.superlink.port,
+        ca=folder.ca,
+        certificate=folder.server_certificate,
+        key=folder.server_certificate,
+        database=folder.path / folder.settings.paths.superlink,
+        secret=folder.executor_secret,
     )
-    connection = {"address": folder.settings.superlink_address, "root-certificates": str(folder.ca)}
-    (flower.home(COORDINATOR) / "config.toml").write_text(
-        tomli_w.dumps({"superlink": {"default": "study", "study": connection}})
-    )
-    flower.wait_for_port(settings.port)
 
 
 def start_node(flower: Flower, folder: CoordinatorFolder, node: Path, name: str) -> None:

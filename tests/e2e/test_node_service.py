@@ -7,7 +7,6 @@ import shutil
 import signal
 import time
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,10 @@ from safetensors.torch import load_file
 
 from client.executor.status import summary
 from server.state import INITIALIZATION_FILE
+from tests.e2e.agreed import HOSPITALS, ROUNDS, Wards, agree, in_one_process, records
 from tests.e2e.conftest import ROOT, Flower, Settings, arguments
 from tests.e2e.keys import write_certificates, write_node_key
-from tests.e2e.test_tls_federation import (
-    COORDINATOR,
-    HOSPITALS,
-    ROUNDS,
-    _agree,
-    _in_one_process,
-    _records,
-    _start_superlink,
-)
-
-Wards = Callable[..., dict[str, Any]]
+from tests.e2e.superlink import COORDINATOR, start_coordinator
 
 
 def built_bundle(flower: Flower, checkout: Path, folder: Path) -> bytes:
@@ -74,7 +64,7 @@ def run_study(flower: Flower, checkout: Path, config: Settings, *, seconds: floa
 
 def start_all(flower: Flower, folder: Path, nodes: dict[str, Settings]) -> dict[str, Path]:
     """Start a coordinator and the nodes, and return the nodes' folders once all are connected."""
-    address = _start_superlink(flower, folder)
+    address = start_coordinator(flower, folder)
     folders = {}
     for site, config in nodes.items():
         folders[site] = make_node(flower, site, config, address=address, ca=folder / "ca.crt")
@@ -91,14 +81,14 @@ def test_two_nodes_learn_what_one_process_would(
     flower: Flower, checkout: Path, wards: Wards, tmp_path: Path
 ) -> None:
     bundle = built_bundle(flower, checkout, tmp_path)
-    study, nodes = _agree(wards, tmp_path, bundle=bundle)
+    study, nodes = agree(wards, tmp_path, bundle=bundle)
     folders = start_all(flower, tmp_path, nodes)
     settings: Settings = {"study": str(study), "output": str(tmp_path / "run"), "seed": 3}
     run_study(flower, checkout, settings, seconds=120)
-    assert [(r.round_index, r.closed, r.accepted, r.dropped) for r in _records(settings)] == [
+    assert [(r.round_index, r.closed, r.accepted, r.dropped) for r in records(settings)] == [
         (index, True, HOSPITALS, {}) for index in range(1, ROUNDS + 1)
     ]
-    print("seconds a round:", [round(r.seconds, 2) for r in _records(settings)])
+    print("seconds a round:", [round(r.seconds, 2) for r in records(settings)])
     told = summary(folders["Ash"])
     assert told["answered"] == ROUNDS + 1
     assert told["last_round"] == str(ROUNDS)
@@ -116,7 +106,7 @@ def test_two_nodes_learn_what_one_process_would(
     flower.stop("Birch")
     same: dict[str, Settings] = {site: {"node": str(each)} for site, each in folders.items()}
     learned = load_file(tmp_path / "run" / INITIALIZATION_FILE)
-    alone = _in_one_process(same, settings | {"output": str(tmp_path / "alone")})
+    alone = in_one_process(same, settings | {"output": str(tmp_path / "alone")})
     for name, value in alone.items():
         torch.testing.assert_close(learned[name], value, atol=1e-6, rtol=0)
 
@@ -126,7 +116,7 @@ def test_another_bundle_is_refused_and_none_of_its_code_runs(
     flower: Flower, checkout: Path, wards: Wards, tmp_path: Path
 ) -> None:
     bundle = built_bundle(flower, checkout, tmp_path)
-    study, nodes = _agree(wards, tmp_path, bundle=bundle)
+    study, nodes = agree(wards, tmp_path, bundle=bundle)
     folders = start_all(flower, tmp_path, nodes)
     witness = tmp_path / "witness"
     (checkout / "planted.py").write_text(
@@ -158,8 +148,8 @@ def test_another_bundle_is_refused_and_none_of_its_code_runs(
 def test_a_node_gives_up_on_what_a_person_must_mend(
     flower: Flower, wards: Wards, tmp_path: Path
 ) -> None:
-    _, nodes = _agree(wards, tmp_path)
-    address = _start_superlink(flower, tmp_path)
+    _, nodes = agree(wards, tmp_path)
+    address = start_coordinator(flower, tmp_path)
     unknown, stranger = (
         make_node(flower, site, node, address=address, ca=tmp_path / "ca.crt")
         for site, node in nodes.items()
@@ -179,7 +169,7 @@ def test_killed_again_and_again_the_nodes_come_back_and_the_study_is_finished(
 ) -> None:
     chance = random.Random(5)
     bundle = built_bundle(flower, checkout, tmp_path)
-    study, nodes = _agree(wards, tmp_path, bundle=bundle)
+    study, nodes = agree(wards, tmp_path, bundle=bundle)
     folders = start_all(flower, tmp_path, nodes)
     folder = folders["Ash"]
     for turn, part in enumerate(("executor", "supernode", "executor", "parent", "parent")):
@@ -195,7 +185,7 @@ def test_killed_again_and_again_the_nodes_come_back_and_the_study_is_finished(
         print(part, "came back after", round(time.monotonic() - began, 1), "s")
     config: Settings = {"study": str(study), "output": str(tmp_path / "run"), "seed": 3}
     run_study(flower, checkout, config, seconds=150)
-    assert [r.accepted for r in _records(config)] == [HOSPITALS] * ROUNDS
+    assert [r.accepted for r in records(config)] == [HOSPITALS] * ROUNDS
 
 
 def renewed(folder: Path, before: dict[str, Any], part: str) -> bool:

@@ -35,8 +35,7 @@ def trained(settings: Settings, folder: Path, engine: EngineSettings) -> Params:
 
 
 def assert_same(a: Params, b: Params, tolerance: float = 1e-5) -> None:
-    for name in a:
-        torch.testing.assert_close(a[name], b[name], rtol=0, atol=tolerance)
+    torch.testing.assert_close(dict(a), dict(b), rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("privacy", [{}, CLIPPED, PRIVACY], ids=["plain", "clipped", "private"])

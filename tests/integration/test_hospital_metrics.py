@@ -10,18 +10,11 @@ import server.metrics
 from client.budget import open_ledger
 from common.study import Study
 from server.metrics import METRICS_FILE
+from tests.client.gate.conftest import PRIVACY as ROBUST
 from tests.integration.test_private_hospitals import NAMES, ROUNDS, hospitals, masked_study, run
 
 CLASSES = {"gout": [45, 45], "anaemia": [45, 45]}
 SITES = [{"name": name, "patients": 90, "classes": CLASSES} for name in NAMES]
-ROBUST = {
-    "profile": "robust",
-    "aggregation": "median",
-    "clip_norm": 0.5,
-    "noise_multiplier": 5.0,
-    "coin": 1.0,
-    "delta": 1e-3,
-}
 
 
 def study_of(releases: int = 2, **changes: Any) -> Study:

@@ -1,5 +1,3 @@
-import html
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,11 +6,11 @@ import pytest
 from common.pages import SPACE, Html
 from simulation import report_lists, report_run
 from simulation.report_lists import FIRST, MOST, MOST_TASKS, named, span, spread
+from tests import pages
 
 
 def words(parts: Iterable[Html]) -> str:
-    text = html.unescape(re.sub(r"<[^>]+>", " ", " ".join(parts))).replace(SPACE, " ")
-    return " ".join(text.split())
+    return pages.words(" ".join(parts))
 
 
 def names(n: int) -> list[str]:

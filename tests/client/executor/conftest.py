@@ -12,7 +12,7 @@ import pytest
 import tomli_w
 
 from client.executor.status import summary
-from tests.e2e.conftest import free_ports
+from tests.coordinating import free_ports
 from tests.e2e.keys import write_certificates, write_node_key
 
 ROOT = Path(__file__).parents[3]

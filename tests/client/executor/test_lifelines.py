@@ -15,7 +15,7 @@ from client.executor.notify import notify
 from client.executor.status import Status
 from common.errors import SettingsError
 from tests.client.executor.conftest import alive
-from tests.e2e.conftest import free_ports
+from tests.coordinating import free_ports
 
 PATIENT = "Erika Mustermann 4711"
 REQUEST = {"kind": "train.update", "round": "3", "seconds": 0.5}

@@ -5,8 +5,6 @@ import random
 import re
 import signal
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.client.executor.conftest import Running, alive, write_site_file
-from tests.e2e.conftest import free_ports
+from tests.coordinating import free_ports
+from tests.importing import modules_after
 
 Start = Callable[..., Running]
 
@@ -144,17 +143,10 @@ def test_parts_in_containers_of_their_own_meet_at_the_address_that_both_are_give
 
 
 def test_the_commands_import_nothing_heavy() -> None:
-    script = "import sys, client.executor.commands; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
     heavy = {"torch", "flwr", "pydantic", "structlog", "prometheus_client", "numpy", "pandas"}
-    assert not heavy & set(done.stdout.split())
+    assert not heavy & modules_after("import client.executor.commands")
 
 
 def test_the_service_itself_has_neither_flower_nor_torch_nor_patients() -> None:
-    script = "import sys, client.executor.service; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert not {"torch", "flwr", "pandas", "httpx"} & set(done.stdout.split())
+    modules = modules_after("import client.executor.service")
+    assert not {"torch", "flwr", "pandas", "httpx"} & modules

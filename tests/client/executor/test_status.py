@@ -1,8 +1,5 @@
 import json
-import re
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +12,7 @@ from client.executor.commands import status
 from client.executor.place import holding, runs
 from client.executor.status import Status, count, in_words, status_file, summary
 from common.errors import SettingsError
+from tests.importing import modules_after
 
 NOW = 1_000_000.0
 BOTH = ("supernode", "executor")
@@ -151,12 +149,9 @@ def test_the_status_is_its_owners_only(node: Callable[..., Path]) -> None:
 
 
 def test_asking_for_the_status_is_quick_for_nothing_heavy_is_imported() -> None:
-    script = "import sys, client.executor.status; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert not {"torch", "flwr", "structlog", "pandas"} & set(done.stdout.split())
-    assert re.search(r"\bpydantic\b", done.stdout)  # for the parts' names; 0.2 s
+    modules = modules_after("import client.executor.status")
+    assert not {"torch", "flwr", "structlog", "pandas"} & modules
+    assert "pydantic" in modules  # for the parts' names; 0.2 s
 
 
 def test_one_part_is_looked_at_alone(node: Callable[..., Path]) -> None:

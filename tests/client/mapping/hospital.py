@@ -4,13 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+import pytest
 
+from client.mapping.reading import Reading, read_patients
 from client.site_file import SiteFile
 from client.sources.base import LocalColumn
-from common.errors import TableError
+from common.errors import SettingsError, TableError
 from common.study import Study, make_study
 
 WHERE = "ward.csv"
+SECRET = "4711.25"
+"""A value that no error may repeat."""
 
 
 class Fake:
@@ -83,3 +87,22 @@ def ward(**columns: Sequence[Any]) -> dict[str, Sequence[Any]]:
         "icd": ["I21", "I50", "I21", "I50", "I50", "", "I21", "I50"],
     }
     return whole | columns
+
+
+def read(
+    table: Mapping[str, Sequence[Any]], *, units: dict[str, str] | None = None, **settings: Any
+) -> Reading:
+    """Return the table's patients as a site of these settings reads them."""
+    return read_patients(Fake(table, units=units), site(**settings), study())
+
+
+def refusal(table: Mapping[str, Sequence[Any]], **settings: Any) -> str:
+    """Return why the table is not read."""
+    with pytest.raises((TableError, SettingsError)) as caught:
+        read(table, **settings)
+    return str(caught.value)
+
+
+def column(study_name: str, local: str, **rule: Any) -> dict[str, Any]:
+    """Return a rule of [[columns]]."""
+    return {"study": study_name, "local": local, **rule}

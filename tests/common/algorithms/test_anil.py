@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from common.adaptation import adapt
 from common.algorithms.anil import ANIL, head_of
@@ -12,6 +12,7 @@ from common.algorithms.maml import MAML
 from common.episodes import Rows
 from common.models import initialize, perceptron
 from common.parameters import Params
+from tests.common.algorithms.gradients import assert_is_gradient, plain_query_loss
 
 Build = Callable[..., Any]
 
@@ -20,8 +21,6 @@ Build = Callable[..., Any]
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])
 def test_every_coordinate_agrees_with_finite_differences(
     make_problem: Build,
-    assert_is_gradient: Callable[..., None],
-    plain_query_loss: Callable[..., Tensor],
     activation: type[nn.Module],
     steps: int,
 ) -> None:

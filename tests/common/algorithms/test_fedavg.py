@@ -3,52 +3,39 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from common.algorithms.base import InnerSettings, update
 from common.algorithms.fedavg import FEDAVG, FEDPROX
 from common.episodes import Episode
 from common.parameters import Params, flatten
+from tests.common.algorithms.gradients import each_episode
+from tests.common.by_torch import sgd, whole
 
 Build = Callable[..., Any]
-Each = Callable[[Episode], list[Episode]]
 
 
-def sgd_by_torch(p: Any, episodes: list[Episode], *, lr: float, epochs: int, mu: float) -> Params:
-    """Return theta - w by `torch.optim.SGD`; the proximal term is the paper's, written out."""
-    p.model.load_state_dict(p.theta)
-    sgd = torch.optim.SGD(p.model.parameters(), lr=lr)
-    for episode in episodes * epochs:
-        x, y, _ = (torch.cat(pair) for pair in zip(*episode, strict=True))
-        loss: Tensor = functional.cross_entropy(p.model(x), y)
-        for name, w in p.model.named_parameters():
-            loss = loss + mu / 2 * (w - p.theta[name]).square().sum()
-        sgd.zero_grad()
-        torch.autograd.backward(loss)
-        sgd.step()
-    return {name: p.theta[name] - w.detach() for name, w in p.model.named_parameters()}
+def update_by_torch(p: Any, *, epochs: int, mu: float = 0.0) -> Params:
+    """Return theta - phi after SGD with a step for each episode, in order."""
+    batches = [whole(episode) for episode in each_episode(p.episodes)]
+    phi = sgd(p, batches, lr=0.3, epochs=epochs, mu=mu)
+    return {name: theta - phi[name] for name, theta in p.theta.items()}
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_fedavg_is_plain_sgd_over_the_episodes_in_order(
-    make_problem: Build, each_episode: Each, epochs: int
-) -> None:
+def test_fedavg_is_plain_sgd_over_the_episodes_in_order(make_problem: Build, epochs: int) -> None:
     p = make_problem(padded=False)
     settings = InnerSettings(inner_lr=0.3, options={"epochs": epochs})
     ours = update(FEDAVG, p.loss, p.theta, p.episodes, settings)
-    theirs = sgd_by_torch(p, each_episode(p.episodes), lr=0.3, epochs=epochs, mu=0.0)
+    theirs = update_by_torch(p, epochs=epochs)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("mu", [0.1, 2.0])
-def test_fedprox_is_sgd_on_the_loss_with_the_proximal_term(
-    make_problem: Build, each_episode: Each, mu: float
-) -> None:
+def test_fedprox_is_sgd_on_the_loss_with_the_proximal_term(make_problem: Build, mu: float) -> None:
     p = make_problem(padded=False)
     settings = InnerSettings(inner_lr=0.3, options={"epochs": 3, "mu": mu})
     ours = update(FEDPROX, p.loss, p.theta, p.episodes, settings)
-    theirs = sgd_by_torch(p, each_episode(p.episodes), lr=0.3, epochs=3, mu=mu)
+    theirs = update_by_torch(p, epochs=3, mu=mu)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 

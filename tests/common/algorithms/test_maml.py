@@ -17,13 +17,14 @@ from common.algorithms.maml import FOMAML, MAML
 from common.episodes import Episode, Rows
 from common.models import Loss, initialize, perceptron, weighted_loss
 from common.parameters import Params, flatten
+from tests.common.algorithms.gradients import (
+    assert_is_gradient,
+    each_episode,
+    plain_maml,
+    plain_query_loss,
+)
 
 Build = Callable[..., Any]
-Check = Callable[..., None]
-Each = Callable[[Episode], list[Episode]]
-
-# torch 2.13 itself still uses its deprecated torch.jit.script, once, when it first loads jvp.
-JVP_WARNS = "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
 
 
 def cosine(one: Params, other: Params) -> float:
@@ -38,8 +39,6 @@ def support_gradient(loss: Loss, support: Rows, at: Params) -> Params:
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])
 def test_every_coordinate_agrees_with_finite_differences(
     make_problem: Build,
-    assert_is_gradient: Check,
-    plain_query_loss: Callable[..., Tensor],
     activation: type[nn.Module],
     steps: int,
 ) -> None:
@@ -53,9 +52,7 @@ def test_every_coordinate_agrees_with_finite_differences(
     )
 
 
-def test_a_five_way_task_on_a_convolutional_net_agrees_with_finite_differences(
-    assert_is_gradient: Check, plain_query_loss: Callable[..., Tensor]
-) -> None:
+def test_a_five_way_task_on_a_convolutional_net_agrees_with_finite_differences() -> None:
     # 5-way: one image of each class in the support, two in the query; 4 x 4 pixels, one channel.
     model, theta = initialize(
         lambda: nn.Sequential(
@@ -78,7 +75,7 @@ def test_a_five_way_task_on_a_convolutional_net_agrees_with_finite_differences(
     )
 
 
-def test_the_reference_model_agrees_with_higher(make_problem: Build, each_episode: Each) -> None:
+def test_the_reference_model_agrees_with_higher(make_problem: Build) -> None:
     """`higher` 0.2.1 (Grefenstette et al. 2019) makes torch's own SGD differentiable."""
     p = make_problem(episodes=4, features=13, padded=False)
     model, theta = initialize(lambda: perceptron(13).double(), 0)
@@ -96,10 +93,9 @@ def test_the_reference_model_agrees_with_higher(make_problem: Build, each_episod
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.filterwarnings(JVP_WARNS)
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])
 def test_one_step_is_the_query_gradient_less_a_hessian_vector_product(
-    make_problem: Build, each_episode: Each, activation: type[nn.Module]
+    make_problem: Build, activation: type[nn.Module]
 ) -> None:
     """K = 1: g = (I - a H_S(theta)) v with v = grad L_Q(phi), H v by forward over reverse."""
     p, a = make_problem(activation), 0.3
@@ -118,7 +114,6 @@ def test_one_step_is_the_query_gradient_less_a_hessian_vector_product(
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])
 def test_vectorized_episodes_equal_a_plain_loop(
     make_problem: Build,
-    plain_maml: Callable[..., Params],
     activation: type[nn.Module],
     steps: int,
 ) -> None:
@@ -129,9 +124,7 @@ def test_vectorized_episodes_equal_a_plain_loop(
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
 
 
-def test_in_single_precision_the_plain_loop_agrees_to_1e_5(
-    make_problem: Build, plain_maml: Callable[..., Params]
-) -> None:
+def test_in_single_precision_the_plain_loop_agrees_to_1e_5(make_problem: Build) -> None:
     p = make_problem()
     theta = {name: value.float() for name, value in p.theta.items()}
     episodes = Episode(*(Rows(s.x.float(), s.y, s.weight.float()) for s in p.episodes))
@@ -144,7 +137,7 @@ def test_in_single_precision_the_plain_loop_agrees_to_1e_5(
 @pytest.mark.parametrize("steps", [1, 5])
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])
 def test_first_order_is_the_query_gradient_at_phi_and_differs_from_the_exact_one(
-    make_problem: Build, each_episode: Each, activation: type[nn.Module], steps: int
+    make_problem: Build, activation: type[nn.Module], steps: int
 ) -> None:
     p = make_problem(activation)
     settings = InnerSettings(inner_lr=0.5, inner_steps=steps)
@@ -164,7 +157,7 @@ def test_first_order_is_the_query_gradient_at_phi_and_differs_from_the_exact_one
     ids=["no step", "rate 0"],
 )
 def test_without_adaptation_the_update_is_the_query_gradient_at_theta(
-    make_problem: Build, each_episode: Each, algorithm: Any, settings: InnerSettings
+    make_problem: Build, algorithm: Any, settings: InnerSettings
 ) -> None:
     p = make_problem()
     ours = episode_updates(algorithm, p.loss, p.theta, p.episodes, settings)

@@ -3,15 +3,16 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.func import grad
 
 from common.adaptation import adapt
 from common.algorithms.base import RATE, InnerSettings, episode_updates, theta_of, update
 from common.algorithms.maml import MAML
 from common.algorithms.meta_sgd import META_SGD
-from common.episodes import Episode, Rows
+from common.episodes import Rows
 from common.parameters import Params
+from tests.common.algorithms.gradients import assert_is_gradient, each_episode, plain_query_loss
 
 Build = Callable[..., Any]
 
@@ -29,8 +30,6 @@ def with_uneven_rates(theta: Params) -> Params:
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])
 def test_every_coordinate_of_theta_and_of_the_rates_agrees_with_finite_differences(
     make_problem: Build,
-    assert_is_gradient: Callable[..., None],
-    plain_query_loss: Callable[..., Tensor],
     activation: type[nn.Module],
     steps: int,
 ) -> None:
@@ -46,7 +45,7 @@ def test_every_coordinate_of_theta_and_of_the_rates_agrees_with_finite_differenc
 
 
 def test_after_one_step_the_rates_gradient_is_minus_query_times_support_gradient(
-    make_problem: Build, each_episode: Callable[[Episode], list[Episode]]
+    make_problem: Build,
 ) -> None:
     p = make_problem()
     meta = with_uneven_rates(p.theta)

@@ -5,11 +5,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
 from common.algorithms.base import InnerSettings, update
 from common.algorithms.maml import MAML
 from common.algorithms.multi_step import MULTI_STEP, step_weights
+from tests.common.algorithms.gradients import assert_is_gradient, plain_query_loss
 
 Build = Callable[..., Any]
 
@@ -26,8 +27,6 @@ def authors_schedule(steps: int, epoch: int, epochs: int) -> list[float]:
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])
 def test_every_coordinate_agrees_with_finite_differences(
     make_problem: Build,
-    assert_is_gradient: Callable[..., None],
-    plain_query_loss: Callable[..., Tensor],
     activation: type[nn.Module],
     steps: int,
     progress: float,

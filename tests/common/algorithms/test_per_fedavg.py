@@ -11,14 +11,9 @@ from common.algorithms.per_fedavg import PER_FEDAVG
 from common.episodes import Episode, Rows
 from common.models import Loss
 from common.parameters import Params
+from tests.common.algorithms.gradients import each_episode
 
 Build = Callable[..., Any]
-Each = Callable[[Episode], list[Episode]]
-
-# torch 2.13 itself still uses its deprecated torch.jit.script, once, when it first loads jvp.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-)
 
 
 def settings_of(*, a: float, b: float, second_order: int) -> InnerSettings:
@@ -81,7 +76,7 @@ def plain_local_training(
 @pytest.mark.parametrize("second_order", [0, 1])
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])
 def test_local_training_equals_a_plain_loop_of_double_backward(
-    make_problem: Build, each_episode: Each, activation: type[nn.Module], second_order: int
+    make_problem: Build, activation: type[nn.Module], second_order: int
 ) -> None:
     p = make_problem(activation, episodes=3)
     settings = settings_of(a=0.3, b=0.2, second_order=second_order)

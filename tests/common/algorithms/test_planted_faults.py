@@ -22,6 +22,7 @@ from common.algorithms.multi_step import MULTI_STEP, step_weights
 from common.episodes import Episode, Rows
 from common.models import Loss
 from common.parameters import Params
+from tests.common.algorithms.gradients import assert_is_gradient, plain_query_loss
 
 Build = Callable[..., Any]
 Suite = Callable[[Algorithm], None]
@@ -34,8 +35,6 @@ REJECTED = "relative error"
 def suite(
     request: pytest.FixtureRequest,
     make_problem: Build,
-    assert_is_gradient: Callable[..., None],
-    plain_query_loss: Callable[..., Tensor],
 ) -> Suite:
     """The finite-difference test of the algorithm with that name, as in its own test module."""
     p = make_problem(request.param)

@@ -3,42 +3,30 @@ from typing import Any
 
 import torch
 from torch.func import grad
-from torch.nn import functional
 
 from common.algorithms.base import InnerSettings, episode_updates, update
 from common.algorithms.fedavg import FEDAVG
 from common.algorithms.reptile import REPTILE
-from common.episodes import Episode, Rows
+from tests.common.algorithms.gradients import each_episode
+from tests.common.by_torch import sgd, whole
 
 Build = Callable[..., Any]
-Each = Callable[[Episode], list[Episode]]
-
-
-def whole(episode: Episode) -> Rows:
-    return Rows(*(torch.cat(pair) for pair in zip(*episode, strict=True)))
 
 
 def test_theta_less_the_update_is_phi_by_torchs_own_sgd_on_the_whole_episode(
-    make_problem: Build, each_episode: Each
+    make_problem: Build,
 ) -> None:
     """Epsilon = 1: a server step of 1 lands on phi_K (the mean of them over episodes)."""
     p, settings = make_problem(padded=False), InnerSettings(inner_lr=0.3, inner_steps=5)
     ours = episode_updates(REPTILE, p.loss, p.theta, p.episodes, settings)
     for e, episode in enumerate(each_episode(p.episodes)):
-        rows = whole(episode)
-        p.model.load_state_dict(p.theta)
-        sgd = torch.optim.SGD(p.model.parameters(), lr=0.3)
-        for _ in range(5):
-            sgd.zero_grad()
-            torch.autograd.backward(functional.cross_entropy(p.model(rows.x), rows.y))
-            sgd.step()
         landed = {name: p.theta[name] - u[e] for name, u in ours.items()}
-        phi = {name: value.detach() for name, value in p.model.named_parameters()}
+        phi = sgd(p, [whole(episode)], lr=0.3, epochs=5)
         torch.testing.assert_close(landed, phi, rtol=0, atol=1e-12)
 
 
 def test_one_step_divided_by_the_inner_rate_is_the_gradient_on_the_whole_episode(
-    make_problem: Build, each_episode: Each
+    make_problem: Build,
 ) -> None:
     p, settings = make_problem(), InnerSettings(inner_lr=0.3, inner_steps=1)
     ours = episode_updates(REPTILE, p.loss, p.theta, p.episodes, settings)

@@ -1,7 +1,8 @@
-"""Small starts over the wards' study: six inputs, eight hidden units."""
+"""Small starts over the wards' study, six inputs and eight hidden units; a portfolio of them."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from torch import nn
@@ -10,8 +11,11 @@ from torch.func import functional_call
 from common.learner import make_learner
 from common.models import initialize, weighted_loss
 from common.personal import tunable
+from common.personal.portfolio import Kind, Portfolio, Rule
+from common.personal.portfolio import write_portfolio as write
 from common.personal.starts import Start
 from common.study import Study
+from tests.common.personal.rules import rule
 
 MakeStart = Callable[..., Start]
 INPUTS = 6
@@ -62,3 +66,17 @@ def deep() -> Callable[[], nn.Module]:
             return self.head(self.trunk(x))
 
     return Deep
+
+
+@pytest.fixture
+def portfolio(make_start: MakeStart, ward_study: Study) -> Portfolio:
+    starts = [make_start("maml"), make_start("reptile", seed=1)]
+    starts += [make_start("expert", seed=2, task="gout"), make_start("other", seed=3, task="mumps")]
+    rules: dict[Kind, Rule] = {"known": rule(0), "new": rule(1)}
+    return Portfolio(starts, [ward_study] * 4, rules, "a simulation")
+
+
+@pytest.fixture
+def folder(portfolio: Portfolio, tmp_path: Path) -> Path:
+    write(tmp_path / "model", portfolio)
+    return tmp_path / "model"

@@ -1,115 +1,12 @@
-import math
-from collections.abc import Sequence
+"""A gate as it is applied: weights, evidence of the site's own, scale and intercept."""
 
-import numpy as np
+import math
+
 import pytest
 import torch
-from torch import Tensor
 
-from common.metrics import areas
-from common.personal.candidates import Candidate, Panel
-from common.personal.gate import (
-    Gate,
-    Mixed,
-    Scale,
-    evidence,
-    mix,
-    pooled,
-    prior_log_weights,
-)
-from common.personal.learning import Judged, learn
-from common.randomness import generator
-
-PREVALENCE, GOOD = Candidate("", "prevalence"), Candidate("maml", "full", 4.0)
-NOISE = (
-    Candidate("maml", "full", 1.0),
-    Candidate("", "local", 0.1),
-    Candidate("maml", "head", 3.0),
-)
-CANDIDATES = (PREVALENCE, GOOD, *NOISE)
-
-
-def planted(
-    seed: int,
-    *,
-    k: int = 6,
-    n: int = 60,
-    draws: int = 2,
-    signal: float = 3.0,
-    shuffled: bool = False,
-    candidates: Sequence[Candidate] = CANDIDATES,
-) -> Judged:
-    """A task on which `GOOD` alone knows anything, about support and other patients alike.
-
-    shuffled: not even that one does.
-    """
-    rng = generator("planted", seed, k)
-
-    def logits(y: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Tensor:
-        shown = rng.permutation(y.ravel()).reshape(y.shape) if shuffled else y
-        found = []
-        for candidate in candidates:
-            z = signal * rng.normal(size=y.shape) / 2
-            if candidate == PREVALENCE:
-                z = np.full(y.shape, math.log(0.3 / 0.7))
-            if candidate == GOOD:
-                z = signal * (shown - 0.5) + rng.normal(size=y.shape)
-            found.append(z)
-        return torch.from_numpy(np.stack(found)).float()
-
-    y = (np.arange(n) < 0.3 * n).astype(np.int64)
-    support_y = (rng.random((draws, k)) < 0.3).astype(np.int64)
-    panel = Panel(
-        tuple(candidates),
-        logits(np.broadcast_to(y, (draws, n))),
-        logits(support_y),
-        torch.zeros(draws, n),
-    )
-    return Judged(panel, torch.from_numpy(support_y), torch.from_numpy(y))
-
-
-def tasks(number: int, *, first: int = 0, **given: object) -> list[Judged]:
-    return [planted(seed, **given) for seed in range(first, first + number)]  # type: ignore[arg-type]
-
-
-def applied(at: Scale, task: Judged) -> Mixed:
-    return mix(at, task.panel, task.support_y.float())
-
-
-def scale_of(**given: object) -> Scale:
-    """Equal weights, no correction of any kind, changed as given."""
-    plain = Scale({c.name: 0.0 for c in CANDIDATES}, 0.0, 1.0, 0.0, 0.0)
-    return plain._replace(**given)  # type: ignore[arg-type]
-
-
-def auroc(logits: Tensor, y: Tensor) -> float:
-    return float(areas(y.numpy(), logits.double().numpy()).mean())
-
-
-def log_loss(logits: Tensor, y: Tensor) -> float:
-    return float((torch.nn.functional.softplus(logits) - y * logits).mean())
-
-
-def test_the_weight_goes_to_the_candidate_that_knows_and_costs_it_nothing() -> None:
-    at = learn({6: tasks(10)}).for_patients(6)
-    for task in tasks(5, first=100):
-        found = applied(at, task)
-        weights = found.weights.mean(1)
-        assert weights.argmax() == 1
-        assert weights[1] > 0.7
-        assert weights[2:].sum() < 0.1  # the rest is the prevalence's, which changes no order
-        good = task.panel.logits[1]
-        assert auroc(found.logits, task.y) == pytest.approx(auroc(good, task.y), abs=0.01)
-        assert log_loss(found.logits, task.y) < log_loss(good, task.y) + 0.01
-
-
-def test_overconfident_logits_are_shrunk() -> None:
-    # Equal patients, logits three times as large: a third of the scale would be fair.
-    alone = (PREVALENCE, GOOD)
-    fair = tasks(10, candidates=alone)
-    loud = [t._replace(panel=t.panel._replace(logits=3 * t.panel.logits)) for t in fair]
-    a, b = (learn({6: given}).for_patients(6) for given in (fair, loud))
-    assert b.scale < 0.7 * a.scale
+from common.personal.gate import Gate, evidence, mix, pooled, prior_log_weights
+from tests.common.personal.planted import GOOD, PREVALENCE, applied, planted, scale_of
 
 
 def test_a_candidate_that_is_no_number_is_struck_out_and_the_others_fill_its_place() -> None:
@@ -139,45 +36,11 @@ def test_a_panel_without_a_finite_candidate_that_the_gate_knows_raises() -> None
         applied(scale_of(log_weights={GOOD.name: 0.0}), task._replace(panel=panel))
 
 
-def test_a_candidate_that_is_no_number_on_a_validation_task_spoils_no_weight() -> None:
-    given = tasks(6)
-    for task in given:
-        task.panel.logits[3] = float("nan")
-    at = learn({6: given}).for_patients(6)
-    assert all(map(math.isfinite, (*at.log_weights.values(), at.scale, at.bias, at.own_evidence)))
-
-
 def test_candidates_that_the_gate_does_not_know_get_no_weight() -> None:
     known = {GOOD.name: 0.0, PREVALENCE.name: math.log(3)}
     found = applied(scale_of(log_weights=known), planted(0))
     torch.testing.assert_close(found.weights[:, 0], torch.tensor([3 / 4, 1 / 4, 0, 0, 0]))
     torch.testing.assert_close(found.weights.sum(0), torch.ones(2))
-
-
-def test_learning_is_deterministic() -> None:
-    given = {0: tasks(3, k=0), 6: tasks(3)}
-    assert learn(given) == learn(given)
-
-
-def test_learning_needs_tasks() -> None:
-    with pytest.raises(ValueError, match="validation tasks"):
-        learn({5: []})
-
-
-def test_a_k_without_tasks_is_left_out_and_the_tasks_are_counted() -> None:
-    gate = learn({2: [], 6: tasks(3)})
-    assert list(gate.at) == [6]
-    assert gate.tasks == 3
-
-
-def test_no_patients_and_some_patients_are_learned_apart() -> None:
-    # The k = 0 candidates differ, and no smoothness between k may tie the two.
-    start = Candidate("maml", "zero")
-    without = tasks(3, k=0, candidates=(PREVALENCE, start))
-    gate = learn({0: without, 6: tasks(3)})
-    assert set(gate.at[0].log_weights) == {"prevalence", "maml/zero"}
-    assert gate.at[0] == learn({0: without}).at[0]
-    assert gate.at[6] == learn({6: tasks(3)}).at[6]
 
 
 def test_own_evidence_favours_the_candidate_that_foresaw_the_support() -> None:
@@ -264,17 +127,6 @@ def test_without_patients_a_gate_that_never_saw_that_takes_its_smallest_k() -> N
     assert gate.for_patients(0).bias == 5
 
 
-def test_with_labels_that_nothing_foretells_the_gate_is_as_good_as_the_prevalence() -> None:
-    gate = learn({6: tasks(12, shuffled=True)})
-    found, losses = [], []
-    for task in tasks(20, first=500, shuffled=True, n=100):
-        logits = applied(gate.for_patients(6), task).logits
-        found.append(auroc(logits, task.y))
-        losses.append(log_loss(logits, task.y) - log_loss(task.panel.logits[0], task.y))
-    assert np.mean(found) == pytest.approx(0.5, abs=4 * np.std(found) / len(found) ** 0.5)
-    assert np.mean(losses) < 0.01
-
-
 def test_the_prior_is_shared_by_starts_then_families_then_strengths() -> None:
     names = ["prevalence", "local/0.1", "local/1", "maml/intercept", "maml/full/1", "maml/full/4"]
     names += ["maml/head/3", "deep/intercept"]
@@ -286,29 +138,3 @@ def test_the_prior_is_shared_by_starts_then_families_then_strengths() -> None:
     assert p["maml/intercept"] == p["maml/head/3"] == pytest.approx(1 / 12)
     assert p["maml/full/1"] == p["maml/full/4"] == pytest.approx(1 / 24)
     assert p["deep/intercept"] == pytest.approx(1 / 4)
-
-
-def test_few_tasks_leave_the_weights_near_theprior_log_weights() -> None:
-    # Nothing foretells anything: the penalty holds the starts' shares where they were.
-    at = learn({6: tasks(12, shuffled=True, signal=0.1)}).for_patients(6)
-    names = list(at.log_weights)
-    moved = torch.tensor([at.log_weights[n] for n in names]) - prior_log_weights(names)
-    assert moved.abs().max() < 2
-
-
-def test_where_nothing_orders_the_patients_everybody_gets_the_prevalence() -> None:
-    # The one candidate ranks against the diagnosis, as starts do of a new one.
-    start = Candidate("maml", "zero")
-    given = tasks(4, k=0, candidates=(PREVALENCE, start))
-    against = []
-    for task in given:
-        even, ranked = task.panel.logits
-        wrong = -3 * (2 * task.y - 1).float().expand_as(ranked)
-        logits = torch.stack([torch.zeros_like(even), wrong])
-        against.append(task._replace(panel=task.panel._replace(logits=logits)))
-    gate = learn({0: against})
-    assert set(gate.at[0].log_weights) == {"prevalence"}
-    prevalence = sum(float(task.y.float().mean()) for task in against) / len(against)
-    for task in against:
-        p = mix(gate.at[0], task.panel, task.support_y).logits.sigmoid()
-        assert p.flatten().tolist() == pytest.approx([prevalence] * p.numel(), abs=1e-5)

@@ -1,59 +1,29 @@
-import json
+"""A portfolio is the same after it was written and read, and serves known and new diagnoses."""
+
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from common.errors import RunFolderError
 from common.parameters import flatten, unflatten
 from common.personal.candidates import panel
-from common.personal.conformal import GRID, Reference, thresholds
+from common.personal.conformal import thresholds
 from common.personal.gate import Gate, Scale, mix
-from common.personal.portfolio import FILE, INITIALIZATION, Kind, Portfolio, Rule
+from common.personal.portfolio import FILE, Portfolio, Rule
 from common.personal.portfolio import read_portfolio as read
 from common.personal.portfolio import write_portfolio as write
 from common.personal.starts import Start
 from common.study import Study
+from tests.common.personal.rules import rule
 
 MakeStart = Callable[..., Start]
-NAMES = ("prevalence", "local/0.1", "maml/zero", "maml/full/4", "reptile/steps/2", "expert/head/3")
-
-
-def rule(seed: int) -> Rule:
-    """A rule of no round numbers, at no patients and at five."""
-    rng = np.random.default_rng(seed)
-
-    def scale() -> Scale:
-        logs = {name: float(np.float32(rng.normal())) for name in NAMES}
-        return Scale(logs, *(float(v) for v in rng.random(4)))
-
-    def reference() -> Reference:
-        low, high = np.sort(rng.random((2, len(GRID))), axis=1)
-        return Reference((low, high), float(rng.random()))
-
-    return Rule(Gate({5: scale(), 0: scale()}, 7), {0: reference(), 5: reference()})
-
-
-@pytest.fixture
-def portfolio(make_start: MakeStart, ward_study: Study) -> Portfolio:
-    starts = [make_start("maml"), make_start("reptile", seed=1)]
-    starts += [make_start("expert", seed=2, task="gout"), make_start("other", seed=3, task="mumps")]
-    rules: dict[Kind, Rule] = {"known": rule(0), "new": rule(1)}
-    return Portfolio(starts, [ward_study] * 4, rules, "a simulation")
 
 
 def names(starts: list[Start]) -> list[str]:
     return [start.name for start in starts]
-
-
-@pytest.fixture
-def folder(portfolio: Portfolio, tmp_path: Path) -> Path:
-    write(tmp_path / "model", portfolio)
-    return tmp_path / "model"
 
 
 def test_a_portfolio_is_read_back_as_it_was_written(portfolio: Portfolio, folder: Path) -> None:
@@ -158,98 +128,6 @@ def test_a_new_diagnosis_without_a_rule_for_it_is_refused(portfolio: Portfolio) 
     assert only.for_task("gout")[1] is only.rules["known"]
     with pytest.raises(RunFolderError, match="no gate for anaemia"):
         only.for_task("anaemia")
-
-
-def change(folder: Path, edit: Callable[[Any], None]) -> None:
-    whole = json.loads((folder / FILE).read_text())
-    edit(whole)
-    (folder / FILE).write_text(json.dumps(whole))
-
-
-EDITS: dict[str, Callable[[Any], None]] = {
-    "another schema": lambda whole: whole.update(schema=2),
-    "no origin": lambda whole: whole.pop("origin"),
-    "no starts": lambda whole: whole.pop("starts"),
-    "starts that are numbers": lambda whole: whole.update(starts=[1]),
-    "a folder that is a number": lambda whole: whole["starts"][0].update(folder=1),
-    "a folder above": lambda whole: whole["starts"][0].update(folder="../starts/00-maml"),
-    "the folder itself": lambda whole: whole["starts"][0].update(folder=".."),
-    "no folder": lambda whole: whole["starts"][0].update(folder=""),
-    "an absolute folder": lambda whole: whole["starts"][0].update(folder="/tmp/00-maml"),
-    "no gate": lambda whole: whole["rules"]["new"].pop("at"),
-    "a rule of another kind": lambda whole: whole["rules"].update(old=whole["rules"]["new"]),
-    "a k that is a word": lambda whole: whole["rules"]["new"]["at"].update(five={}),
-    "a scale without its bias": lambda whole: whole["rules"]["new"]["at"]["5"].pop("bias"),
-    "a scale with more": lambda whole: whole["rules"]["new"]["at"]["5"].update(more=1),
-    "a scale that is NaN": lambda whole: whole["rules"]["new"]["at"]["5"].update(scale=np.nan),
-    "a bias that is a word": lambda whole: whole["rules"]["new"]["at"]["5"].update(bias="much"),
-    "weights that are a list": lambda whole: whole["rules"]["new"]["at"]["5"].update(
-        log_weights=[1.0]
-    ),
-    "an infinite weight": lambda whole: whole["rules"]["new"]["at"]["5"]["log_weights"].update(
-        prevalence=np.inf
-    ),
-    "too few quantiles": lambda whole: whole["rules"]["new"]["references"]["5"]["scores"][0].pop(),
-    "one label's scores": lambda whole: whole["rules"]["new"]["references"]["5"]["scores"].pop(),
-    "a score that is NaN": lambda whole: whole["rules"]["new"]["references"]["5"]["scores"][
-        1
-    ].__setitem__(3, np.nan),
-}
-
-
-@pytest.mark.parametrize("name", EDITS)
-def test_a_list_of_contents_that_was_tampered_with_is_refused(name: str, folder: Path) -> None:
-    change(folder, EDITS[name])
-    with pytest.raises(RunFolderError, match=FILE):
-        read(folder)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", '"a"', "null", "\xff"])
-def test_a_list_of_contents_that_is_none_is_refused(text: str, folder: Path) -> None:
-    (folder / FILE).write_bytes(text.encode("latin-1"))
-    with pytest.raises(RunFolderError, match="no model folder, or it is damaged"):
-        read(folder)
-
-
-@pytest.mark.parametrize(
-    "name", [FILE, f"starts/01-reptile/{INITIALIZATION}", "starts/01-reptile/study.toml"]
-)
-def test_a_folder_without_one_of_its_files_is_refused(name: str, folder: Path) -> None:
-    (folder / name).unlink()
-    with pytest.raises(RunFolderError, match=Path(name).name):
-        read(folder)
-
-
-def test_a_damaged_study_is_refused(folder: Path) -> None:
-    (folder / "starts/01-reptile/study.toml").write_text("rounds = -1")
-    with pytest.raises(RunFolderError, match="01-reptile"):
-        read(folder)
-
-
-Tensors = dict[str, torch.Tensor]
-DAMAGES: dict[str, Callable[[Tensors], Tensors]] = {
-    "another shape": lambda t: t | {"0.weight": t["0.weight"][:, :5].clone()},
-    "another type": lambda t: t | {"0.bias": t["0.bias"].double()},
-    "one too few": lambda t: {name: p for name, p in t.items() if name != "2.bias"},
-    "one too many": lambda t: t | {"4.bias": t["2.bias"].clone()},
-    "NaN": lambda t: t | {"2.bias": torch.tensor([0.0, float("nan")])},
-    "infinite": lambda t: t | {"2.bias": torch.tensor([float("-inf"), 0.0])},
-}
-
-
-@pytest.mark.parametrize("name", DAMAGES)
-def test_an_initialization_that_does_not_fit_its_study_is_refused(name: str, folder: Path) -> None:
-    path = folder / "starts" / "01-reptile" / INITIALIZATION
-    save_file(DAMAGES[name](load_file(path)), path)
-    with pytest.raises(RunFolderError, match="does not fit its study"):
-        read(folder)
-
-
-def test_an_initialization_that_was_cut_short_is_refused(folder: Path) -> None:
-    path = folder / "starts" / "00-maml" / INITIALIZATION
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(RunFolderError, match="cannot be read"):
-        read(folder)
 
 
 def test_limits_are_the_same_after_the_journey_to_six_digits(

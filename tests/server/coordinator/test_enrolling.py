@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,16 +14,11 @@ from common.enrolment import RECEIPT, Application, Receipt
 from common.errors import CryptoError, InvalidMessage, SettingsError
 from server.coordinator import enrolling
 from server.coordinator.folder import CoordinatorFolder
-from server.coordinator.invitations import invite, revoke, seconds_of
+from server.coordinator.invitations import revoke
 from server.coordinator.registry import open_book
-from tests.coordinating import HOUR, invited, make_folder, tampered, ward
+from tests.coordinating import HOUR, invited, tampered, ward
 
 NOW = time.time()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> CoordinatorFolder:
-    return make_folder(tmp_path / "coordinator")
 
 
 def refused(code: str) -> "pytest.RaisesExc[InvalidMessage]":
@@ -58,17 +52,26 @@ def test_a_secret_serves_once(folder: CoordinatorFolder) -> None:
         enrolling.join(folder, ward().application(code), now=NOW)
 
 
-def test_of_many_who_use_one_secret_at_once_one_joins(folder: CoordinatorFolder) -> None:
+def test_of_many_who_use_one_secret_at_once_one_joins(
+    folder: CoordinatorFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, outcomes = invited(folder), list[str]()
     texts = [ward().application(code) for _ in range(8)]
+    together, check = threading.Barrier(len(texts)), vars(enrolling)["_check_invitation"]
+
+    def slow(*given: object) -> None:
+        check(*given)
+        time.sleep(0.02)  # time for the others to find the secret unused as well
 
     def attempt(text: str) -> None:
+        together.wait(timeout=10)
         try:
             enrolling.join(folder, text, now=NOW)
             outcomes.append("joined")
         except InvalidMessage as error:
             outcomes.append(error.code)
 
+    monkeypatch.setattr(enrolling, "_check_invitation", slow)
     threads = [threading.Thread(target=attempt, args=(text,)) for text in texts]
     for thread in threads:
         thread.start()
@@ -210,11 +213,6 @@ def _asking(folder: CoordinatorFolder) -> Callable[[dict[str, str], float], str]
     )
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> CoordinatorFolder:
-    return make_folder(tmp_path_factory.mktemp("shared") / "c")
-
-
 @given(text=st.text(max_size=300) | st.binary(max_size=300).map(lambda b: b.decode("latin-1")))
 def test_whatever_arrives_is_refused_with_a_code(shared: CoordinatorFolder, text: str) -> None:
     for answer in (enrolling.join, enrolling.rotate):
@@ -240,20 +238,3 @@ def test_an_application_with_a_byte_changed_is_refused(
 
 
 _GOOD: dict[str, str] = {}
-
-
-@pytest.mark.parametrize(("span", "seconds"), [("90m", 5400), ("72h", 259_200), ("30d", 2_592_000)])
-def test_a_span_is_in_seconds(span: str, seconds: int) -> None:
-    assert seconds_of(span) == seconds
-
-
-@pytest.mark.parametrize("span", ["", "0h", "31d", "-1h", "1w", "1.5h", "72", "99999d"])
-def test_what_is_no_span_is_refused(span: str) -> None:
-    with pytest.raises(SettingsError):
-        seconds_of(span)
-
-
-@pytest.mark.parametrize("name", ["", " Ash", "A\x1b[2J", "A" * 81, "A\nB"])
-def test_what_is_no_name_is_not_invited(folder: CoordinatorFolder, name: str) -> None:
-    with pytest.raises(SettingsError):
-        invite(folder, name, ttl_s=HOUR, now=NOW)

@@ -11,7 +11,7 @@ from uvicorn.server import ServerState
 
 from server.coordinator.serving import BoundedProtocol, EdgeServer, bounded_protocol
 from tests.coordinating import make_folder, with_limits
-from tests.server.coordinator.test_serving import HEADS
+from tests.server.coordinator.served import HEADS
 
 
 class Timers:

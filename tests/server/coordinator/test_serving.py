@@ -1,12 +1,10 @@
-"""The edge as it is served: TLS 1.3, parts pass as they come, and the slow and the many wait."""
+"""The edge as it is served: TLS 1.3, parts pass as they come, and no trick on the wire helps."""
 
 import asyncio
 import socket
 import ssl
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,95 +17,26 @@ from common.errors import SettingsError
 from server.coordinator.folder import CoordinatorFolder
 from server.coordinator.serving import EdgeServer
 from tests.coordinating import make_folder, serving, upstream, with_limits
-from tests.server.coordinator.test_edge import TRICKS
-
-FLEET = "/v1/fleet/pull-object"
-CHUNKED = f"POST {FLEET} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n".encode()
-MEBI = 1024**2
-
-
-class Echo:
-    """In the SuperLink's place: answers with the parts that came; notes paths and headers."""
-
-    def __init__(self) -> None:
-        self.paths: list[bytes] = []
-        self.headers: dict[bytes, bytes] = {}
-        self.longest = 0
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self.paths.append(scope["raw_path"])
-        self.headers, parts, more = dict(scope["headers"]), list[bytes](), True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            parts.append(message["body"])
-            more = message.get("more_body", False)
-        self.longest = max(map(len, parts))
-        headers = [(b"flwr-thing", b"back"), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 207, "headers": headers})
-        for part in parts:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-
-
-@contextmanager
-def edge(folder: CoordinatorFolder, app: Any = None) -> Iterator[EdgeServer]:
-    """Serve the edge of a folder, and `app` where it looks for the SuperLink."""
-    server = EdgeServer(folder)
-    if app is None:
-        with serving(server):
-            yield server
-    else:
-        with serving(upstream(folder, app)), serving(server):
-            yield server
+from tests.server.coordinator.asking import TRICKS
+from tests.server.coordinator.served import (
+    CHUNKED,
+    FLEET,
+    MEBI,
+    Echo,
+    edge,
+    impatient,
+    line,
+    post,
+    rest,
+    sent_on,
+    trust,
+    until,
+)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> CoordinatorFolder:
-    return with_limits(make_folder(tmp_path / "coordinator"), head_s=1.0, body_s=1.0, idle_s=30)
-
-
-def trust(folder: CoordinatorFolder) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(folder.ca))
-
-
-def url(folder: CoordinatorFolder, path: str) -> str:
-    return f"https://localhost:{folder.settings.edge.port}{path}"
-
-
-def post(folder: CoordinatorFolder, path: str = FLEET, **more: Any) -> httpx.Response:
-    with httpx.Client(verify=trust(folder), trust_env=False, timeout=20) as client:
-        return client.post(url(folder, path), **more)
-
-
-@contextmanager
-def line(folder: CoordinatorFolder) -> Iterator[ssl.SSLSocket]:
-    """Open a bare TLS connection to the edge."""
-    raw = socket.create_connection(("127.0.0.1", folder.settings.edge.port), timeout=15)
-    with closing(trust(folder).wrap_socket(raw, server_hostname="localhost")) as tls:
-        yield tls
-
-
-def rest(tls: ssl.SSLSocket) -> bytes:
-    """Return all that still comes, until the other side ends; one that does not is an error."""
-    found = b""
-    try:
-        while part := tls.recv(65_536):
-            found += part
-    except TimeoutError:
-        raise
-    except OSError:
-        return found
-    return found
-
-
-def until(tls: ssl.SSLSocket, words: bytes) -> bool:
-    """Read until these words have come; say whether they have."""
-    found = b""
-    while words not in found and (part := tls.recv(65_536)):
-        found += part
-    return words in found
+def folder(folder: CoordinatorFolder) -> CoordinatorFolder:
+    return impatient(folder)
 
 
 def test_a_request_passes_with_its_headers_and_comes_back(folder: CoordinatorFolder) -> None:
@@ -164,15 +93,7 @@ def test_a_body_that_is_too_large_is_cut_off(folder: CoordinatorFolder) -> None:
         with line(folder) as tls:
             tls.sendall(CHUNKED)
             part = b"100000\r\n" + bytes(MEBI) + b"\r\n"
-            assert not all(_sent(tls, part) for _ in range(64))
-
-
-def _sent(tls: ssl.SSLSocket, part: bytes) -> bool:
-    try:
-        tls.sendall(part)
-    except OSError:
-        return False
-    return True
+            assert not all(sent_on(tls, part) for _ in range(64))
 
 
 def test_without_a_superlink_the_hospital_is_told_to_try_again(folder: CoordinatorFolder) -> None:
@@ -239,87 +160,10 @@ def test_a_smuggled_second_request_is_held_against_the_list_too(folder: Coordina
     assert set(echo.paths) <= {FLEET.encode()}
 
 
-HEADS = [b"", b"POST /enrol HTTP/1.1\r\n", b"POST /enrol HTTP/1.1\r\nhost: a\r\nx: "]
-
-
-@pytest.mark.parametrize("sent", HEADS)
-def test_who_sends_a_head_too_slowly_is_cut_off(folder: CoordinatorFolder, sent: bytes) -> None:
-    with edge(folder), line(folder) as tls:
-        stop = threading.Event()
-
-        def drip() -> None:
-            more = sent and _sent(tls, sent)
-            while more and not stop.wait(0.2):
-                more = _sent(tls, b"x")
-
-        dripping = threading.Thread(target=drip)
-        dripping.start()
-        rest(tls)
-        stop.set()
-        dripping.join()
-
-
-def test_who_goes_on_sending_after_the_answer_is_cut_off(folder: CoordinatorFolder) -> None:
-    with edge(folder), line(folder) as tls:
-        tls.sendall(b"PUT /enrol HTTP/1.1\r\nhost: a\r\ncontent-length: 60000\r\n\r\n")
-        assert b" 405 " in tls.recv(20)
-        dripped = 0
-        while dripped < 100 and _sent(tls, b"x"):
-            dripped += 1
-            time.sleep(0.2)
-        assert dripped < 100
-
-
-def test_who_never_shakes_hands_is_cut_off(folder: CoordinatorFolder) -> None:
-    with edge(folder), closing(silent(folder)) as raw:
-        assert raw.recv(1) == b""
-
-
-def test_who_sends_a_body_too_slowly_is_told_so(folder: CoordinatorFolder) -> None:
-    with edge(folder, Echo()):
-        for path in ("/enrol", FLEET):
-            with line(folder) as tls:
-                head = f"POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nx"
-                tls.sendall(head.encode())
-                found = rest(tls)
-                assert b"408" in found[:13] or b"207" in found[:13], found
-
-
-def silent(folder: CoordinatorFolder) -> socket.socket:
-    """Connect and never shake hands."""
-    return socket.create_connection(("127.0.0.1", folder.settings.edge.port), timeout=15)
-
-
-def test_one_address_cannot_hold_all_connections(tmp_path: Path) -> None:
-    folder = with_limits(make_folder(tmp_path / "c"), connections_per_address=2, head_s=30)
-    with edge(folder), ExitStack() as stack:
-        held = [stack.enter_context(closing(silent(folder))) for _ in range(3)]
-        assert held[-1].recv(1) == b""
-
-
 def test_a_port_in_use_is_told_as_such(folder: CoordinatorFolder) -> None:
     taken = socket.create_server(("127.0.0.1", folder.settings.edge.port))
     with closing(taken), pytest.raises(SettingsError, match="cannot listen"):
         module.serve_edge(folder)
-
-
-def test_places_of_those_who_have_gone_are_free_again(tmp_path: Path) -> None:
-    folder = with_limits(make_folder(tmp_path / "c"), connections_per_address=2, head_s=1)
-    with edge(folder):
-        for _ in range(3):
-            with closing(silent(folder)), closing(silent(folder)) as second:
-                assert second.recv(1) == b""  # its handshake is too late
-        for _ in range(5):
-            with httpx.Client(verify=trust(folder), trust_env=False, timeout=20) as client:
-                assert client.get(url(folder, "/health")).status_code == 200
-            time.sleep(0.1)
-
-
-def test_all_together_hold_no_more_connections_than_set(tmp_path: Path) -> None:
-    folder = with_limits(make_folder(tmp_path / "c"), connections=4, head_s=30)
-    with edge(folder), ExitStack() as stack:
-        held = [stack.enter_context(closing(silent(folder))) for _ in range(5)]
-        assert held[-1].recv(1) == b""
 
 
 def test_an_overlong_head_is_refused(folder: CoordinatorFolder) -> None:

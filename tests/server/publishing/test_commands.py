@@ -10,12 +10,12 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from common.errors import RunFolderError, SettingsError
-from common.onnx_files import NotExportable
 from common.publication.commands import verify
 from common.publication.manifest import MODEL
-from server.publishing import exporting
 from server.publishing.commands import export
 from tests.publishing import coordinator, quick_run, study_of
+
+pytestmark = pytest.mark.usefixtures("no_onnx")
 
 
 def run(*words: str | Path) -> Result:
@@ -23,14 +23,6 @@ def run(*words: str | Path) -> Result:
     for command in (export, verify):
         app.command(command.__name__)(command)
     return CliRunner().invoke(app, [str(w) for w in words], catch_exceptions=False)
-
-
-@pytest.fixture(autouse=True)
-def no_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(given: object) -> bytes:
-        raise NotExportable("not in this test")
-
-    monkeypatch.setattr(exporting, "network", refuse)
 
 
 def test_export_and_verify_go_round(tmp_path: Path) -> None:

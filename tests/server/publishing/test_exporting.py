@@ -1,63 +1,38 @@
-"""What is exported of which run, and that neither secrets nor small numbers of patients are."""
+"""What of a run goes out, and that neither secrets nor small numbers of patients do."""
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors import safe_open
 from safetensors.torch import load_file
 
-from common.errors import NonFiniteError, RunFolderError, SettingsError
-from common.onnx_files import NotExportable
-from common.publication.checks import check_folder
-from common.publication.manifest import CARD_PAGE, CARD_TEXT, MANIFEST, MODEL, TENSORS
+from common.errors import RunFolderError
+from common.publication.manifest import CARD_TEXT, MANIFEST, TENSORS
 from common.signed_study import seal_path
-from common.study import read_study, study_toml
+from common.study import read_study
 from server.control import STATUS_FILE
 from server.metrics import METRICS_FILE
 from server.publishing import exporting
-from server.publishing.exporting import export, write_folder
-from server.publishing.reading import open_run
-from server.state import INITIALIZATION_FILE, RECORDS_FILE, STATE_FILE
+from server.publishing.exporting import write_folder
+from server.state import INITIALIZATION_FILE, RECORDS_FILE
 from tests.coordinating import make_folder
 from tests.publishing import (
     CANARY,
     NAMES,
     NOISE,
-    NOON,
     coordinator,
+    everything,
+    holds,
+    loaded,
     publish,
     quick_run,
     simulated_run,
     study_of,
 )
 
-
-@pytest.fixture(autouse=True)
-def no_onnx(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Writing an ONNX file takes seconds: one test does it."""
-    if "onnx_file" in request.node.name:
-        return
-
-    def refuse(given: object) -> bytes:
-        raise NotExportable("not in this test")
-
-    monkeypatch.setattr(exporting, "network", refuse)
-
-
-def holds(folder: Path, key: str = "") -> bool:
-    return all(check.holds for check in check_folder(folder, key=key))
-
-
-def loaded(path: Path) -> Any:
-    return json.loads(path.read_text())
-
-
-def everything(folder: Path) -> bytes:
-    return b"\n".join(p.read_bytes() for p in sorted(folder.iterdir()))
+pytestmark = pytest.mark.usefixtures("no_onnx")
 
 
 def test_a_simulated_run_goes_out_and_agrees_with_its_folder(tmp_path: Path) -> None:
@@ -80,38 +55,6 @@ def test_a_simulated_run_goes_out_and_agrees_with_its_folder(tmp_path: Path) -> 
     assert privacy["at_most"]["replace_one"] > 0
     assert "whoever knows the seed" in privacy["basis"]
     assert not (out / "benefit.json").exists()  # the folder has no results of a simulation
-
-
-def test_the_onnx_file_and_torch_agree(tmp_path: Path) -> None:
-    runtime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    quick_run(tmp_path / "run", study_of(algorithm={"name": "meta-sgd", "inner_steps": 1}))
-    out = publish(tmp_path / "run", tmp_path / "out")
-    assert runtime.InferenceSession(out / "network.onnx").get_inputs()[0].name == "x"
-    assert str(Path(exporting.__file__).parent).encode() not in (out / "network.onnx").read_bytes()
-    assert holds(out)
-
-
-def test_an_onnx_file_that_does_not_agree_is_never_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    monkeypatch.setattr("common.onnx_files.AGREE", -1.0)
-    quick_run(tmp_path / "run", study_of())
-    with pytest.raises(NonFiniteError, match="something else"):
-        publish(tmp_path / "run", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_an_onnx_file_of_large_weights_agrees_up_to_rounding(tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    quick_run(tmp_path / "run", study_of())
-    given = open_run(tmp_path / "run")
-    large = replace(given, state=replace(given.state, meta=30 * given.state.meta))
-    export(large, tmp_path / "out", now=NOON)
-    assert holds(tmp_path / "out")
 
 
 def test_of_a_simulations_results_only_means_over_tasks_go_out(tmp_path: Path) -> None:
@@ -151,116 +94,12 @@ def test_with_the_coordinators_folder_it_is_signed_and_sealed(tmp_path: Path) ->
     assert loaded(out / "privacy.json")["private"]
 
 
-def test_noise_is_called_private_of_a_signed_study_of_real_hospitals_only(tmp_path: Path) -> None:
-    study = study_of(privacy=NOISE | {"profile": "masked"})
-    folder = coordinator(tmp_path / "c", study)
-    quick_run(tmp_path / "run", study)
-    unsigned = open_run(tmp_path / "run")
-    signed = open_run(tmp_path / "run", coordinator=folder)
-    (tmp_path / "run" / "run.json").write_text("{}")
-    simulated = open_run(tmp_path / "run", coordinator=folder)
-    seal_path(folder.study).unlink()
-    unsealed = open_run(tmp_path / "run", coordinator=folder)
-    found = [given.private for given in (unsigned, signed, simulated, unsealed)]
-    assert found == [False, True, False, False]
-
-
-def test_a_study_that_somebody_else_has_signed_is_refused(tmp_path: Path) -> None:
-    study = study_of()
-    mine, other = coordinator(tmp_path / "c", study), coordinator(tmp_path / "d", study)
-    quick_run(tmp_path / "run", study)
-    beside = seal_path(tmp_path / "run" / "study.toml")
-    beside.write_text(seal_path(other.study).read_text())
-    with pytest.raises(SettingsError, match="another key"):
-        open_run(tmp_path / "run", coordinator=mine)
-    assert open_run(tmp_path / "run").signatures.seal  # whoever it is, the seal holds
-    beside.write_text("nonsense")
-    with pytest.raises(SettingsError, match="unreadable"):
-        open_run(tmp_path / "run")
-
-
 def test_a_coordinator_without_a_seal_of_this_study_says_so(tmp_path: Path) -> None:
     quick_run(tmp_path / "run", study_of())
     out = publish(tmp_path / "run", tmp_path / "out", folder=make_folder(tmp_path / "c"))
     assert holds(out)
     assert not (out / "study.toml.sig").exists()
     assert any("no signature here" in note for note in loaded(out / MANIFEST)["notes"])
-
-
-def test_a_run_without_its_study_is_refused(tmp_path: Path) -> None:
-    quick_run(tmp_path / "run", study_of())
-    (tmp_path / "run" / "study.toml").rename(tmp_path / "study.toml")
-    with pytest.raises(SettingsError, match="study is not here"):
-        open_run(tmp_path / "run")
-    assert open_run(tmp_path / "run", study=tmp_path / "study.toml").finished
-    (tmp_path / "study.toml").write_text(study_toml(study_of(purpose="another")))
-    with pytest.raises(RunFolderError, match="another study"):
-        open_run(tmp_path / "run", study=tmp_path / "study.toml")
-
-
-def test_an_unfinished_run_is_refused_and_marked_everywhere_if_it_is_asked_for(
-    tmp_path: Path,
-) -> None:
-    quick_run(tmp_path / "run", study_of(), stop_before=3)
-    with pytest.raises(RunFolderError, match="has not finished: stopped, 2 of 4 rounds"):
-        open_run(tmp_path / "run")
-    export(open_run(tmp_path / "run", unfinished=True), tmp_path / "out", now=NOON)
-    out = tmp_path / "out"
-    assert holds(out)
-    for name in (MANIFEST, MODEL, "privacy.json"):
-        assert loaded(out / name)["finished"] is False, name
-    for name in (CARD_TEXT, CARD_PAGE):
-        text = (out / name).read_text()
-        assert "UNFINISHED: the run is stopped, 2 of 4 rounds are done" in text
-        assert "shared initialization (unfinished)" in text
-    with safe_open(out / TENSORS, framework="np") as file:
-        assert file.metadata()["finished"] == "false"
-    assert check_folder(out)[0].found.startswith("UNFINISHED")
-    assert any(note.startswith("UNFINISHED") for note in loaded(out / MANIFEST)["notes"])
-
-
-@pytest.mark.parametrize("phase", ["paused", "failed", "below quorum", "stopped", "roll call"])
-def test_all_rounds_are_not_enough_if_the_run_did_not_end_well(tmp_path: Path, phase: str) -> None:
-    quick_run(tmp_path / "run", study_of())
-    path = tmp_path / "run" / STATUS_FILE
-    path.write_text(json.dumps(loaded(path) | {"phase": phase, "pid": 2**22 + 1}))
-    with pytest.raises(RunFolderError, match=f"has not finished: {phase}"):
-        open_run(tmp_path / "run")
-    assert not open_run(tmp_path / "run", unfinished=True).finished
-
-
-def test_finished_is_what_the_checkpoint_says_too(tmp_path: Path) -> None:
-    quick_run(tmp_path / "run", study_of(), stop_before=3)
-    path = tmp_path / "run" / STATUS_FILE
-    path.write_text(json.dumps(loaded(path) | {"phase": "finished", "round_index": 4}))
-    with pytest.raises(RunFolderError, match="2 of 4 rounds"):
-        open_run(tmp_path / "run")
-
-
-def test_a_run_under_way_is_never_exported(tmp_path: Path) -> None:
-    quick_run(tmp_path / "run", study_of())
-    path = tmp_path / "run" / STATUS_FILE
-    path.write_text(json.dumps(loaded(path) | {"phase": "running"}))
-    with pytest.raises(RunFolderError, match="under way"):
-        open_run(tmp_path / "run", unfinished=True)
-
-
-def test_what_is_no_run_or_damaged_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match="no folder of a run"):
-        open_run(tmp_path)
-    quick_run(tmp_path / "run", study_of())
-    initialization = tmp_path / "run" / INITIALIZATION_FILE
-    other = study_of(algorithm={"name": "maml", "inner_steps": 1})
-    quick_run(tmp_path / "other", other, dropped={"Elm": "deadline"})
-    content = bytearray(initialization.read_bytes())
-    content[-1] ^= 1
-    for changed in (bytes(content), b"nonsense"):
-        initialization.write_bytes(changed)
-        with pytest.raises(RunFolderError, match="not the checkpoint's"):
-            open_run(tmp_path / "run")
-    (tmp_path / "other" / STATE_FILE).write_bytes(b"")
-    with pytest.raises(RunFolderError, match="damaged"):
-        open_run(tmp_path / "other")
 
 
 def test_a_folder_that_is_there_is_left_alone_and_half_a_folder_is_never_seen(

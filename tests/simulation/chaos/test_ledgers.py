@@ -10,7 +10,7 @@ from client.gate.audit import SENT, AuditLog
 from client.lines import AUDIT_BOOK, LEDGER_BOOK, Line
 from common.privacy.cost import gradient_parameters
 from simulation.chaos.ledgers import RELEASES, broken_books, read_book, undercounted
-from tests.client.test_ledger import IDENTITY, THETA, cost_of, ledger_with
+from tests.client.ledgers import IDENTITY, THETA, cost_of, ledger_with
 
 KNOWN = [(1, THETA), (2, THETA)]
 UPDATE, INPUT = RELEASES

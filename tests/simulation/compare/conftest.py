@@ -1,6 +1,5 @@
 """A small comparison's results, and ways to read its report."""
 
-import html
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from simulation.compare import report, results
 from simulation.compare.report import report_html
 from simulation.compare.results import LOCAL, Table
 from simulation.compare.scoring import GATED
+from tests.pages import words
 
 SITE = "<b>& $x_1$"
 HEAD = {"dataset": "d<i>", "scenario": "few-shot"}
@@ -80,6 +80,19 @@ def make_results(
         for line in one["weights"]:
             line |= {"own_evidence": 0.125, "tasks": 1}
     table = Table(units, generated=generated)
+    return about(seeds) | {
+        "units": [{k: v for k, v in u.items() if k not in ("scores", "sets")} for u in units],
+        "compared": results.compared(table),
+        "sets": results.sets(units),
+        "new_site": results.new_site(table),
+        "tests": results.tests(table, 0),
+        "by_seed": results.by_seed(table),
+        "rows": list(results.rows(table, HEAD, 0)),
+    }
+
+
+def about(seeds: tuple[int, ...]) -> dict[str, Any]:
+    """What was compared, on whose data, and what of it is private."""
     judged = {"ks": list(KS), "draws": 30, "tasks": 20, "min_per_class": 8}
     return {
         "study": {
@@ -104,20 +117,7 @@ def make_results(
             "epsilon": {},
             "unknown": "the study asks for no noise",
         },
-        "units": [{k: v for k, v in u.items() if k not in ("scores", "sets")} for u in units],
-        "compared": results.compared(table),
-        "sets": results.sets(units),
-        "new_site": results.new_site(table),
-        "tests": results.tests(table, 0),
-        "by_seed": results.by_seed(table),
-        "rows": list(results.rows(table, HEAD, 0)),
     }
-
-
-def words(page: str) -> str:
-    """Return the text that a reader sees, pictures left out."""
-    page = re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", page, flags=re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
 def table_of(page: str, title: str) -> dict[str, list[str]]:

@@ -1,11 +1,10 @@
 """The suite's own assertion on meta-gradients, and a MAML that is written for reading.
 
-Both are fixtures, because the tests are no package; the planted faults go through the same ones.
+The planted faults go through the same ones.
 """
 
 from collections.abc import Callable, Mapping
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -105,23 +104,3 @@ def each_episode(episodes: Episode) -> list[Episode]:
     """Return a batch of episodes [E, ...] as a list."""
     sides = [[Rows(*r) for r in zip(*(p.unbind(0) for p in s), strict=True)] for s in episodes]
     return [Episode(*pair) for pair in zip(*sides, strict=True)]
-
-
-@pytest.fixture(name="assert_is_gradient")
-def _assert_is_gradient() -> Callable[..., None]:
-    return assert_is_gradient
-
-
-@pytest.fixture(name="plain_query_loss")
-def _plain_query_loss() -> Callable[..., Tensor]:
-    return plain_query_loss
-
-
-@pytest.fixture(name="plain_maml")
-def _plain_maml() -> Callable[..., Params]:
-    return plain_maml
-
-
-@pytest.fixture(name="each_episode")
-def _each_episode() -> Callable[[Episode], list[Episode]]:
-    return each_episode
