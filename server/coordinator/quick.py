@@ -29,7 +29,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import select
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -105,7 +104,7 @@ def looked_first(claim: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
     def claimed(state: Any, node_id: int, *given: Any, **named: Any) -> list[Any]:
         theirs = MessageIns.dst_node_id == uint64_to_int64(node_id)
         with state.session() as session:
-            found = session.scalar(select(MessageIns.message_id).where(theirs, waiting).limit(1))
+            found = session.query(MessageIns.message_id).filter(theirs, waiting).first()
         return claim(state, node_id, *given, **named) if found else []
 
     return claimed
