@@ -1,13 +1,13 @@
 """Which node keys Flower knows: brought into agreement with the registry over its Control API.
 
-What has to be done follows from comparing both, so it may be done twice, late, or after a crash.
+What has to be done follows from comparing both, so it may be done twice, at once, late, or after a
+crash.
 The API has no authentication, which is why it is reached on loopback only.
 """
 
 import hashlib
 import logging
 import ssl
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
@@ -36,7 +36,6 @@ TIMEOUT_S = 10.0
 _GONE, _BUSY = "unregistered", {502, 503, 504}
 _MEDIA = "application/protobuf"
 _log = logging.getLogger("wardround.coordinator")
-_one_at_a_time = threading.Lock()
 
 
 class KnownNode(NamedTuple):
@@ -156,12 +155,11 @@ def register_pending(
     if not force and not pending(folder):
         return True
     try:
-        with _one_at_a_time:
-            if fleet is not None:
-                reconcile(folder, fleet)
-            else:
-                with control_api(folder) as own:
-                    reconcile(folder, own)
+        if fleet is not None:
+            reconcile(folder, fleet)
+        else:
+            with control_api(folder) as own:
+                reconcile(folder, own)
     except SuperLinkDown:
         return False
     return not pending(folder)
