@@ -88,11 +88,12 @@ class Ward(NamedTuple):
         )
         return prove(asked, self.identity, new, ROTATE).text
 
-    def question(self, authority: str, what: str, *, asked: float | None = None) -> dict[str, str]:
+    def question(self, authority: str, what: str, *, asked: float) -> dict[str, str]:
         """Return the header of a signed question."""
-        at = int(time.time() if asked is None else asked)
         text = signed(
-            Question(authority=authority, site=self.name, what=what, asked=at), self.identity, ASK
+            Question(authority=authority, site=self.name, what=what, asked=int(asked)),
+            self.identity,
+            ASK,
         ).text
         return {"authorization": f"{SCHEME} {base64.urlsafe_b64encode(text.encode()).decode()}"}
 

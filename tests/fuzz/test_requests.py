@@ -50,7 +50,7 @@ def edge(folder: Path) -> Door:
     open_wide = made._replace(settings=settings)
     ours = Service(open_wide, registrar=lambda _: True, clock=lambda: NOON).app()
     paths = (b"/health", b"/enrol", b"/enrol/ca", b"/enrol/rotate", b"/enrol/study")
-    headers = site.question(made.authority, "/enrol/study")
+    headers = site.question(made.authority, "/enrol/study", asked=NOON)
     return Door(
         make_edge(open_wide, fleet=_flower, ours=ours),
         (*paths, b"/enrol/roster", b"/v1/fleet/pull-messages", b"/v1/control/list-nodes"),

@@ -193,13 +193,13 @@ def test_questions_are_answered_to_members_for_some_minutes(folder: CoordinatorF
     ash = ward()
     enrolling.join(folder, ash.application(invited(folder)), now=NOW)
     ask = _asking(folder)
-    assert ask(ash.question(folder.authority, "/enrol/study"), NOW) == "Ash"
+    assert ask(ash.question(folder.authority, "/enrol/study", asked=NOW), NOW) == "Ash"
     for header, now, code in (
-        (ash.question(folder.authority, "/enrol/study"), NOW + HOUR, "stale-question"),
-        (ash.question(folder.authority, "/enrol/roster"), NOW, "stale-question"),
-        (ash.question("00" * 32, "/enrol/study"), NOW, "wrong-coordinator"),
-        (ward("Elm").question(folder.authority, "/enrol/study"), NOW, "no-member"),
-        (ward().question(folder.authority, "/enrol/study"), NOW, "bad-signature"),
+        (ash.question(folder.authority, "/enrol/study", asked=NOW), NOW + HOUR, "stale-question"),
+        (ash.question(folder.authority, "/enrol/roster", asked=NOW), NOW, "stale-question"),
+        (ash.question("00" * 32, "/enrol/study", asked=NOW), NOW, "wrong-coordinator"),
+        (ward("Elm").question(folder.authority, "/enrol/study", asked=NOW), NOW, "no-member"),
+        (ward().question(folder.authority, "/enrol/study", asked=NOW), NOW, "bad-signature"),
     ):
         with refused(code):
             ask(header, now)
