@@ -12,7 +12,7 @@ import pytest
 from client.site_file import read_site_file
 from common.study import read_study
 from server.coordinator.settings import COORDINATOR_FILE, read_settings
-from tests.documents import PAGES, blocks, code_in_text
+from tests.documents import PAGES, ROOT, blocks, code_in_text, tokens
 
 POINTERS = re.compile(r"((?:common|client|server|simulation)(?:\.\w+)+):(\w+)")
 
@@ -53,3 +53,13 @@ def test_every_function_that_a_page_points_at_exists(page: str) -> None:
     for text in code_in_text(page):
         for module, name in POINTERS.findall(text):
             assert hasattr(import_module(module), name), f"{page}: {module}:{name}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_list_swallows_the_block_of_code_that_follows_it(page: str) -> None:
+    """Four spaces after a list of one level begin a paragraph of its last item, not code."""
+    source, depth = (ROOT / page).read_text("utf-8").split("\n"), 0
+    for token in tokens(page):
+        depth += {"open": 1, "close": -1}.get(token.type.rpartition("list_")[2], 0)
+        if token.type == "paragraph_open" and token.map and depth == 1:
+            assert not source[token.map[0]].startswith("    "), f"line {token.map[0] + 1}"
