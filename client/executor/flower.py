@@ -49,8 +49,7 @@ from flwr.supernode.runtime.run_clientapp import push_message, push_task_output
 
 from client.executor.tasks import Task, TaskLost, Unreachable, Unreadable
 from common.errors import SettingsError
-from common.messages import wire
-from common.messages.wire import MAX_BYTES, Bounded, read_message
+from common.messages.wire import MAX_BYTES, Bounded, NoMessage, read_message
 
 FLOWER = "1.41."
 ACQUIRE, KIND = "/flwr.proto.Runtime/AcquireTask", "flwr-clientapp"
@@ -182,7 +181,7 @@ class RuntimeTask:
             except ObjectPullError:
                 self._read = True  # it is not waited for twice
                 raise Unreadable("incomplete-message") from None
-            except wire.Unreadable:
+            except NoMessage:
                 raise Unreadable("unreadable-message") from None
         message.metadata.__dict__["_message_id"] = self._tree.object_id
         return message

@@ -43,20 +43,20 @@ class Bounded:
         return self._total > self._limit
 
 
-class Unreadable(Exception):
-    """A message that is none."""
+class NoMessage(Exception):
+    """Objects that are no message."""
 
 
 def read_message(name: str, objects: dict[str, bytes]) -> Message:
     """Return the message of that name, from the bytes of all its objects, which are used up.
 
     Raises:
-        Unreadable: they are no message, in whatever way.
+        NoMessage: they are no message, in whatever way.
     """
     try:
         found = inflate_object_from_contents(name, objects)
     except Exception:  # whatever bytes that nobody has checked may do to a parser
-        raise Unreadable from None
+        raise NoMessage from None
     if isinstance(found, Message) and (found.has_error() or isinstance(found.content, RecordDict)):
         return found
-    raise Unreadable
+    raise NoMessage

@@ -1,8 +1,7 @@
 """Which node keys Flower knows: brought into agreement with the registry over its Control API.
 
 What has to be done follows from comparing both, so it may be done twice, at once, late, or after a
-crash.
-The API has no authentication, which is why it is reached on loopback only.
+crash. The API has no authentication, which is why it is reached on loopback only.
 """
 
 import hashlib

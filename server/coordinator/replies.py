@@ -23,7 +23,7 @@ from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object
 from flwr.supercore.inflatable.inflatable_utils import ObjectPullError
 from flwr.superlink.grid import http_grid
 
-from common.messages.wire import Bounded, Unreadable, read_message
+from common.messages.wire import Bounded, NoMessage, read_message
 
 MAX_OBJECTS, TOGETHER = 100, 8
 UNREADABLE, OVERSIZE, INCOMPLETE = "unreadable-reply", "oversize-reply", "incomplete-reply"
@@ -83,5 +83,5 @@ def read_reply(tree: ObjectTree, pull: Callable[[str], bytes]) -> Message:
         raise UnreadableReply(OVERSIZE)
     try:
         return read_message(tree.object_id, contents)
-    except Unreadable:
+    except NoMessage:
         raise UnreadableReply(UNREADABLE) from None

@@ -28,7 +28,6 @@ from flwr.supercore.inflatable.inflatable_object import (
 from flwr.supercore.inflatable.inflatable_utils import (
     ObjectPullError,
     ObjectPushError,
-    inflate_object_from_contents,
     pull_objects,
 )
 from flwr.supercore.run import RunNotRunningException
@@ -49,6 +48,7 @@ from common.messages import (
     reply,
     update_content,
 )
+from common.messages.wire import read_message
 from common.pace import Pace
 from common.study import Study
 from server.coordinator.enrolling import join
@@ -180,8 +180,7 @@ def _inflated(
         names, partial(pull, run), initial_backoff=FIRST_WAIT_S, backoff_cap=LONGEST_WAIT_S
     )
     confirm(run, head.metadata.message_id)
-    message = inflate_object_from_contents(tree.object_id, contents)
-    assert isinstance(message, Message)  # noqa: S101 - of our own coordinator
+    message = read_message(tree.object_id, contents)
     message.metadata.__dict__["_message_id"] = head.metadata.message_id
     return message
 

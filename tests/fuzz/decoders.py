@@ -14,7 +14,7 @@ from common.certificates import fingerprint, flower_form, verify_node
 from common.enrolment import JOIN
 from common.errors import InvalidMessage, RunFolderError, SettingsError
 from common.invitation import Invitation
-from common.messages.wire import Unreadable, read_message
+from common.messages.wire import NoMessage, read_message
 from common.privacy.masking.keys import Cell, Route, open_cell, seal_cell
 from common.privacy.masking.roster import SignedRoster, read_roster
 from common.privacy.masking.shamir import combine, split
@@ -49,7 +49,7 @@ def objects_of() -> Mapping[str, Decoder]:
     valid = bytes([names.index(top)]) + parts[top]
     return {
         "objects of a message": Decoder(
-            lambda raw: read_message(top, objects(raw)), valid, (Unreadable,)
+            lambda raw: read_message(top, objects(raw)), valid, (NoMessage,)
         ),
         "objects of a reply": Decoder(
             lambda raw: read_reply(tree, objects(raw).__getitem__), valid, (UnreadableReply,)

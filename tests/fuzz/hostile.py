@@ -1,8 +1,10 @@
 """Bytes as somebody sends them who wants to do harm: anything, changed valid ones, and bombs."""
 
 import json
+import os
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 BOMBS = (
@@ -22,6 +24,18 @@ LEAVES: tuple[Any, ...] = (
     None, True, -1, 0, 2**53, 2**64, 10**400, 1e308, float("nan"), "", "\x00", "ß\n\u202e",
     "a" * 5000, "0" * 64, [], {}, [[]], {"a": {}},
 )  # fmt: skip
+
+
+def tries(number: int) -> settings:
+    """Return how a test is tried: so often, always alike, or FUZZ times, of other draws."""
+    many = int(os.environ.get("FUZZ", "0"))
+    return settings(
+        max_examples=many or number,
+        derandomize=not many,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 @st.composite

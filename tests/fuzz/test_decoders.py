@@ -4,20 +4,16 @@
 """
 
 import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.decoders import decoders
-from tests.fuzz.hostile import BOMBS, hostile
+from tests.fuzz.hostile import BOMBS, hostile, tries
 from tests.fuzz.inputs import Decoder
-
-EXAMPLES = int(os.environ.get("FUZZ", "0"))
-QUICK = {"max_examples": EXAMPLES or 60, "derandomize": not EXAMPLES, "database": None}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +41,7 @@ def test_a_bomb_is_read_or_refused(known: Mapping[str, Decoder], name: str) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None, suppress_health_check=list(HealthCheck), **QUICK)  # type: ignore[arg-type]
+@tries(60)
 @given(data=st.data())
 def test_bytes_of_any_kind_are_read_or_refused(
     known: Mapping[str, Decoder], name: str, data: st.DataObject

@@ -1,13 +1,12 @@
 """Whatever is asked of the edge or of the page gets an answer that is no failure, and no effect."""
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.control import read_wish
@@ -19,11 +18,9 @@ from server.coordinator.settings import EdgeLimits
 from server.page.app import make_page
 from server.page.guard import token_digest
 from tests.coordinating import NOON, invited, make_folder, ward
-from tests.fuzz.hostile import BOMBS, hostile
+from tests.fuzz.hostile import BOMBS, hostile, tries
 from tests.page_run import make_run
 
-EXAMPLES = int(os.environ.get("FUZZ", "0"))
-QUICK = {"max_examples": EXAMPLES or 150, "derandomize": not EXAMPLES, "database": None}
 METHODS = ("GET", "POST", "HEAD", "PUT", "OPTIONS", "DELETE", "CONNECT", "BREW")
 TEXTS = (b"", b"9" * 5000, b"-1", "²".encode(), b"\xff", b"null", b"a, b", b"Bearer ", b"%00" * 99)
 
@@ -129,7 +126,7 @@ def scope_of(method: str, path: bytes, query: bytes, headers: Mapping[bytes, byt
     }
 
 
-@settings(deadline=None, suppress_health_check=list(HealthCheck), **QUICK)  # type: ignore[arg-type]
+@tries(150)
 @given(data=st.data())
 def test_a_request_of_any_kind_is_answered_and_changes_nothing(
     door: Door, data: st.DataObject
