@@ -45,10 +45,8 @@ def _start_again(folder: CoordinatorFolder) -> None:
     while True:
         try:
             running.start_run(folder, wanted=None)
-        except (
-            running.CoordinatorDown,
-            RunFolderError,
-        ):  # or Flower has given up a process that lives on
+        except (running.CoordinatorDown, RunFolderError):
+            # RunFolderError: Flower has given up a process that lives on
             if time.monotonic() >= end:
                 raise
             time.sleep(POLL_S)
